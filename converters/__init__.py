@@ -1,0 +1,1 @@
+"""One module per container. Found through entry points only; the core never imports them."""

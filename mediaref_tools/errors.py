@@ -1,0 +1,82 @@
+"""Every error this package raises on purpose.
+
+Each one is also the builtin that a caller would guess, so `except ValueError` works where it should::
+
+    MediarefError
+    ├── LogError          (ValueError)         a log can't be read as what it says it is
+    │   └── LogNotFound   (FileNotFoundError)  nothing there, or nothing in it that a converter claims
+    ├── PluginError       (RuntimeError)       a converter plugin is broken, or two claim one name
+    ├── TopicError        (KeyError)           no topic of that name, or no topic matches
+    ├── ImageError        (ValueError)         one message does not hold an image that can be decoded
+    ├── EncodeError       (RuntimeError)       the encoder or muxer did not do what it was told
+    ├── OutputError       (OSError)            the output can't be written, or is in the way
+    ├── DatasetError      (ValueError)         a dataset folder is not whole or not ours
+    │   └── ProofError    (ValueError)         a reference does not show the frame that it stands for
+    └── FrameError        (ValueError)         a time or reference outside of what a stream holds
+
+Messages say what went wrong, the value, what was expected and what to do next; a path comes last.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DatasetError",
+    "EncodeError",
+    "FrameError",
+    "ImageError",
+    "LogError",
+    "LogNotFound",
+    "MediarefError",
+    "OutputError",
+    "PluginError",
+    "ProofError",
+    "TopicError",
+]
+
+
+class MediarefError(Exception):
+    """Base of all errors of this package."""
+
+
+class LogError(MediarefError, ValueError):
+    """A log can't be read as the container that it claims to be."""
+
+
+class LogNotFound(LogError, FileNotFoundError):
+    """There is no log at a path."""
+
+
+class PluginError(MediarefError, RuntimeError):
+    """A converter plugin fails to load, or two of them claim one name."""
+
+
+class TopicError(MediarefError, KeyError):
+    """No topic has a name, or no topic matches a pattern."""
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its argument, which would quote the whole sentence.
+        return str(self.args[0]) if self.args else ""
+
+
+class ImageError(MediarefError, ValueError):
+    """One message does not hold an image that can be decoded."""
+
+
+class EncodeError(MediarefError, RuntimeError):
+    """An encoder or muxer failed, or wrote something other than it was told."""
+
+
+class OutputError(MediarefError, OSError):
+    """The output can't be written, or something is in its way."""
+
+
+class DatasetError(MediarefError, ValueError):
+    """A dataset folder is not whole, or not a dataset."""
+
+
+class ProofError(DatasetError):
+    """A reference does not show the frame that it stands for."""
+
+
+class FrameError(MediarefError, ValueError):
+    """A time, an index or a reference lies outside of what a stream holds."""
