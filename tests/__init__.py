@@ -1,0 +1,1 @@
+"""Tests mirror the code; see tests/fixtures for the logs they run on."""
