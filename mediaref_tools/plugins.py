@@ -1,0 +1,90 @@
+"""Finding converters: through the entry-point group `mediaref_tools.converters`, built-in or a stranger's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from mediaref_tools.errors import LogNotFound, PluginError
+from mediaref_tools.log import Converter, LogReader
+
+__all__ = ["GROUP", "Plugin", "installed", "open_log"]
+
+GROUP = "mediaref_tools.converters"
+
+
+class Plugin(NamedTuple):
+    """An installed converter: its name, where it comes from, and why it can't be used, if it can't."""
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    converter: Converter | None
+    error: PluginError | None
+
+
+def installed() -> list[Plugin]:
+    """Every installed converter, by name. One that is broken is listed with its error; the others go on working."""
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    uses = Counter(point.name for point in points)
+    return [_load(point, [other.value for other in points if other.name == point.name], uses) for point in points]
+
+
+def _load(point: EntryPoint, claimants: list[str], uses: Counter[str]) -> Plugin:
+    distribution = point.dist.name if point.dist else "unknown"
+    version = point.dist.version if point.dist else "unknown"
+    converter: Converter | None = None
+    error: PluginError | None = None
+    if uses[point.name] > 1:
+        error = PluginError(
+            f"converter name {point.name!r} is claimed by {' and '.join(claimants)}: uninstall one of them"
+        )
+    else:
+        try:
+            converter = cast("Converter", point.load()())
+        except Exception as cause:  # a stranger's module may raise anything at import
+            error = PluginError(
+                f"converter {point.name!r} of {distribution} {version} can't be loaded from {point.value}: "
+                f"{type(cause).__name__}: {cause}; reinstall or remove that package"
+            )
+            error.__cause__ = cause
+    return Plugin(point.name, distribution, version, point.value, converter, error)
+
+
+def open_log(path: Path) -> LogReader:
+    """Open a log with the one converter that claims it.
+
+    Raises:
+        LogNotFound: Nothing is there, or no converter claims it.
+        PluginError: Two converters claim it, or none does while one is broken.
+        LogError: Its converter can't read it.
+    """
+    if not path.exists():
+        raise LogNotFound(f"no such file or folder: {path}")
+    plugins = installed()
+    claims = [plugin for plugin in plugins if plugin.converter is not None and plugin.converter.claims(path)]
+    if len(claims) > 1:
+        names = " and ".join(f"{plugin.name!r} of {plugin.distribution}" for plugin in claims)
+        raise PluginError(f"converters {names} both claim this log: uninstall one of them: {path}")
+    if claims:
+        converter = claims[0].converter
+        assert converter is not None
+        return converter.open(path)
+    broken = [plugin.error for plugin in plugins if plugin.error is not None]
+    if broken:
+        raise PluginError(f"no working converter claims this path; of the others, {broken[0]}: {path}")
+    raise LogNotFound(_nothing_claims(path, [plugin.name for plugin in plugins]))
+
+
+def _nothing_claims(path: Path, names: list[str]) -> str:
+    known = ", ".join(names) or "none is installed"
+    if path.is_dir():
+        return f"this folder holds no log (looked for: {known}): {path}"
+    if path.stat().st_size == 0:
+        return f"this file is empty: {path}"
+    with path.open("rb") as stream:
+        head = stream.read(12)
+    return f"not a log that an installed converter knows (known: {known}; it begins with {head!r}): {path}"

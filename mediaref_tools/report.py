@@ -1,0 +1,96 @@
+"""What `convert` and `verify` found, as values and as JSON (`--report`, `--json`)."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["IDENTICAL_DB", "KeptTopic", "LossReport", "Report", "TopicReport", "VerifyReport"]
+
+IDENTICAL_DB = 100.0
+"""What a frame of identical pixels counts in PSNR statistics, since its own PSNR is infinite."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TopicReport(_Model):
+    """One converted topic. PSNR is of luma, in dB, over frames in video; p1 is the first percentile."""
+
+    topic: str
+    frames: int = Field(description="image messages of the topic: frames in video, and embedded ones")
+    embedded: int = Field(description="frames kept as data URIs with their original bytes")
+    codec: str
+    segments: int
+    width: int
+    height: int
+    bytes_in: int = Field(description="image message payloads in the source")
+    bytes_out: int = Field(description="segments and embedded frames")
+    psnr_mean_db: float | None
+    psnr_p1_db: float | None
+    reason: str | None = Field(None, description="why the first embedded frame could not become video")
+
+
+class KeptTopic(_Model):
+    """An image topic that stays in the log as it was."""
+
+    topic: str
+    reason: str
+    messages: int
+
+
+class LossReport(_Model):
+    """Something the source claims and that could not be read, or that had to be recovered."""
+
+    where: str
+    what: str
+    messages: int | None
+
+
+class Report(_Model):
+    """What a conversion did. A dataset is only committed with `wrong` and `missing` both 0."""
+
+    source: str
+    container: str
+    out: str
+    frames: int
+    wrong: int
+    missing: int
+    embedded: int
+    kept: tuple[KeptTopic, ...]
+    losses: tuple[LossReport, ...]
+    messages_in: int
+    messages_out: int
+    bytes_in: int = Field(description="the log as it was")
+    bytes_out: int = Field(description="the whole dataset folder")
+    ratio: float = Field(description="bytes_out / bytes_in")
+    seconds: float
+    topics: tuple[TopicReport, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def lossless(self) -> bool:
+        """Whether nothing was kept, embedded or lost: the difference between exit code 0 and 3."""
+        return not (self.kept or self.embedded or self.losses)
+
+
+class VerifyReport(_Model):
+    """What `verify` found. `psnr_*` comes from the frames table, or from the source where `against` is given."""
+
+    dataset: str
+    against: str | None
+    frames: int
+    wrong: int
+    missing: int
+    embedded: int
+    psnr_mean_db: float | None
+    psnr_p1_db: float | None
+    messages_compared: int | None = None
+    messages_different: int | None = None
+    problems: tuple[str, ...] = Field((), description="one line each, the first hundred")
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every reference and every message is as it should be."""
+        return not (self.wrong or self.missing or self.messages_different or self.problems)
