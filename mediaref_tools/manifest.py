@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,7 +13,7 @@ from mediaref_tools.report import KeptTopic, LossReport
 
 __all__ = ["FORMAT_VERSION", "Manifest", "Segment", "Settings", "Source", "Tool", "TopicEntry"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Final = 1
 NAME = "manifest.json"
 
 Codec = Literal["h264", "av1"]

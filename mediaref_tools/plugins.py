@@ -65,14 +65,12 @@ def open_log(path: Path) -> LogReader:
     if not path.exists():
         raise LogNotFound(f"no such file or folder: {path}")
     plugins = installed()
-    claims = [plugin for plugin in plugins if plugin.converter is not None and plugin.converter.claims(path)]
+    claims = [(plugin, plugin.converter) for plugin in plugins if plugin.converter and plugin.converter.claims(path)]
     if len(claims) > 1:
-        names = " and ".join(f"{plugin.name!r} of {plugin.distribution}" for plugin in claims)
+        names = " and ".join(f"{plugin.name!r} of {plugin.distribution}" for plugin, _ in claims)
         raise PluginError(f"converters {names} both claim this log: uninstall one of them: {path}")
     if claims:
-        converter = claims[0].converter
-        assert converter is not None
-        return converter.open(path)
+        return claims[0][1].open(path)
     broken = [plugin.error for plugin in plugins if plugin.error is not None]
     if broken:
         raise PluginError(f"no working converter claims this path; of the others, {broken[0]}: {path}")
