@@ -8,13 +8,13 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mediaref_tools.errors import DatasetError
+from mediaref_tools.layout import MANIFEST
 from mediaref_tools.log import RecordKind
 from mediaref_tools.report import KeptTopic, LossReport
 
 __all__ = ["FORMAT_VERSION", "Manifest", "Segment", "Settings", "Source", "Tool", "TopicEntry"]
 
 FORMAT_VERSION: Final = 1
-NAME = "manifest.json"
 
 Codec = Literal["h264", "av1"]
 
@@ -124,23 +124,23 @@ class Manifest(_Model):
         Raises:
             DatasetError: There is none, or it is not one that this version can read.
         """
-        path = dataset / NAME
+        path = dataset / MANIFEST
         try:
             return cls.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             raise DatasetError(
-                f"no {NAME}: a dataset is a folder that `mediaref convert LOG --out FOLDER` made: {dataset}"
+                f"no {MANIFEST}: a dataset is a folder that `mediaref convert LOG --out FOLDER` made: {dataset}"
             ) from None
         except OSError as error:
-            raise DatasetError(f"{NAME} can't be read: {error.strerror or error}: {path}") from error
+            raise DatasetError(f"{MANIFEST} can't be read: {error.strerror or error}: {path}") from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the whole file"
             raise DatasetError(
-                f"{NAME} is not one that this version (format {FORMAT_VERSION}) can read: {where}: {first['msg']}; "
+                f"{MANIFEST} is not one that this version (format {FORMAT_VERSION}) can read: {where}: {first['msg']}; "
                 f"convert again, or use the version that wrote it: {path}"
             ) from error
 
     def write(self, dataset: Path) -> None:
         """Write it into a dataset folder."""
-        (dataset / NAME).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (dataset / MANIFEST).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
