@@ -46,10 +46,10 @@ class Settings(_Model):
     topics: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
     codec: Codec = "h264"
-    crf: int | None = Field(None, ge=0, le=63)
-    gop: int = Field(15, ge=1, le=1000)
+    crf: int | None = Field(default=None, ge=0, le=63)
+    gop: int = Field(default=15, ge=1, le=1000)
     record: RecordKind = "typed"
-    segment_ns: int = Field(60_000_000_000, ge=1_000_000)
+    segment_ns: int = Field(default=60_000_000_000, ge=1_000_000)
 
 
 class Source(_Model):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-__all__ = ["OnProgress", "Progress", "no_progress"]
+__all__ = ["Meter", "OnProgress", "Progress", "Stage", "no_progress"]
+
+
+Stage = Literal["encode", "prove", "verify", "export"]
 
 
 class Progress(NamedTuple):
@@ -19,7 +23,7 @@ class Progress(NamedTuple):
             is written.
     """
 
-    stage: Literal["encode", "prove", "verify", "export"]
+    stage: Stage
     done: int
     total: int | None
     bytes_in: int = 0
@@ -31,3 +35,29 @@ OnProgress = Callable[[Progress], None]
 
 def no_progress(progress: Progress) -> None:
     """Ignore progress: the default."""
+
+
+class Meter:
+    """Counts, and tells how far it has come at most twenty times a second."""
+
+    def __init__(self, on_progress: OnProgress, stage: Stage, total: int | None) -> None:
+        self._on_progress, self._stage, self._total = on_progress, stage, total
+        self._done = self._bytes_in = self._bytes_out = 0
+        self._told = 0.0
+
+    def step(self, count: int = 1, *, bytes_in: int = 0, bytes_out: int = 0) -> None:
+        """Count some more."""
+        self._done += count
+        self._bytes_in += bytes_in
+        self._bytes_out += bytes_out
+        now = time.monotonic()
+        if now - self._told >= 0.05:
+            self._told = now
+            self._tell()
+
+    def end(self) -> None:
+        """Tell the last count."""
+        self._tell()
+
+    def _tell(self) -> None:
+        self._on_progress(Progress(self._stage, self._done, self._total, self._bytes_in, self._bytes_out))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["IDENTICAL_DB", "KeptTopic", "LossReport", "Report", "TopicReport", "VerifyReport"]
+__all__ = ["IDENTICAL_DB", "KeptTopic", "LossReport", "Report", "TopicReport", "VerifyReport", "quality"]
 
 IDENTICAL_DB = 100.0
 """What a frame of identical pixels counts in PSNR statistics, since its own PSNR is infinite."""
@@ -28,7 +32,7 @@ class TopicReport(_Model):
     bytes_out: int = Field(description="segments and embedded frames")
     psnr_mean_db: float | None
     psnr_p1_db: float | None
-    reason: str | None = Field(None, description="why the first embedded frame could not become video")
+    reason: str | None = Field(default=None, description="why the first embedded frame could not become video")
 
 
 class KeptTopic(_Model):
@@ -87,10 +91,28 @@ class VerifyReport(_Model):
     psnr_p1_db: float | None
     messages_compared: int | None = None
     messages_different: int | None = None
-    problems: tuple[str, ...] = Field((), description="one line each, the first hundred")
+    problems: tuple[str, ...] = Field(default=(), description="one line each, the first hundred")
     seconds: float
 
     @property
     def ok(self) -> bool:
         """Whether every reference and every message is as it should be."""
         return not (self.wrong or self.missing or self.messages_different or self.problems)
+
+
+def quality(psnr_db: Iterable[NDArray[np.float32]]) -> tuple[float | None, float | None]:
+    """Mean and first percentile of frames' PSNR in dB, rounded to 0.01.
+
+    Args:
+        psnr_db: (N,) arrays. NaN (embedded, not decoded) is left out; identical frames count as 100 dB, since one
+            black frame would make every mean infinite.
+
+    Returns:
+        None, None where there is no frame. The percentile is a value that a frame has: the lower of two.
+    """
+    parts = [array[~np.isnan(array)] for array in psnr_db]
+    values = np.minimum(np.concatenate(parts) if parts else np.empty(0, np.float32), IDENTICAL_DB)
+    if len(values) == 0:
+        return None, None
+    first = np.percentile(values, 1, method="lower")
+    return round(float(values.mean(dtype=np.float64)), 2), round(float(first), 2)

@@ -1,0 +1,66 @@
+"""What a reader gives out: one frame, or a batch of them as parallel arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaref_tools.mediaref import MediaRef
+
+__all__ = ["Frame", "FrameBatch"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded frame.
+
+    Attributes:
+        data: (H, W, 3) uint8 RGB.
+        index: Its place on its topic.
+        log_time_ns: When its message was received, Unix ns.
+        pts_ns: Its time in its segment; -1 where it is embedded.
+        ref: The reference that it was decoded from.
+    """
+
+    data: NDArray[np.uint8]
+    index: int
+    log_time_ns: int
+    pts_ns: int
+    ref: MediaRef
+
+    def __repr__(self) -> str:
+        return f"Frame(shape={self.data.shape}, index={self.index}, log_time_ns={self.log_time_ns})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameBatch:
+    """N decoded frames of one size.
+
+    Attributes:
+        data: (N, H, W, 3) uint8 RGB.
+        indices, log_times_ns, pts_ns: (N,) int64, as in `Frame`.
+        refs: N references.
+    """
+
+    data: NDArray[np.uint8]
+    indices: NDArray[np.int64]
+    log_times_ns: NDArray[np.int64]
+    pts_ns: NDArray[np.int64]
+    refs: tuple[MediaRef, ...]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, at: int) -> Frame:
+        return Frame(
+            self.data[at], int(self.indices[at]), int(self.log_times_ns[at]), int(self.pts_ns[at]), self.refs[at]
+        )
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[at] for at in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"FrameBatch(shape={self.data.shape}, indices={self.indices.tolist()[:8]}{'…' if len(self) > 8 else ''})"

@@ -1,0 +1,115 @@
+"""The plan: which topics of a log become video, and why the others stay as they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+from mediaref_tools.errors import EncodeError, ImageError, TopicError
+from mediaref_tools.log import LogReader
+from mediaref_tools.manifest import Settings
+from mediaref_tools.pixels import Picture, PixelDecoder
+from mediaref_tools.report import KeptTopic
+from mediaref_tools.segment import SegmentWriter
+from mediaref_tools.track import encoding
+
+__all__ = ["Plan", "plan", "select"]
+
+_TRIES = 8  # a topic whose first frames all fail stays as it is; one that fails later has that frame embedded
+
+
+class Plan(NamedTuple):
+    """`topics` become video; `kept` are image topics that were asked for and can't."""
+
+    topics: tuple[str, ...]
+    kept: tuple[KeptTopic, ...]
+
+
+def select(names: set[str], topics: tuple[str, ...], exclude: tuple[str, ...], *, what: str) -> list[str]:
+    """Names that match one of the globs `topics` and none of `exclude`, sorted.
+
+    Raises:
+        TopicError: A glob of `topics` other than "*" matches nothing.
+    """
+    for glob in topics:
+        if glob != "*" and not any(fnmatchcase(name, glob) for name in names):
+            known = ", ".join(sorted(names)[:20]) + (", …" if len(names) > 20 else "")
+            raise TopicError(f"no {what} matches {glob!r}; there is: {known or 'none'}")
+    return sorted(
+        name
+        for name in names
+        if any(fnmatchcase(name, glob) for glob in topics) and not any(fnmatchcase(name, glob) for glob in exclude)
+    )
+
+
+def plan(log: LogReader, settings: Settings, scratch: Path) -> Plan:
+    """Look at the first frames of each image topic and decide.
+
+    Args:
+        log: The open source.
+        settings: Which topics are asked for, and the codec.
+        scratch: A folder in which the encoder may be tried.
+
+    Raises:
+        TopicError: A glob matches no image topic.
+    """
+    readable = {channel.topic for channel in log.channels if channel.role == "image"}
+    other = {channel.topic: channel.type for channel in log.channels if channel.role == "unsupported"}
+    names = select(readable | set(other), settings.topics, settings.exclude, what="image topic")
+    counts = {channel.topic: 0 for channel in log.channels}
+    for channel_id, stats in log.stats().items():
+        topic = next(channel.topic for channel in log.channels if channel.id == channel_id)
+        counts[topic] += stats.messages
+    reasons = _survey(log, {name for name in names if name in readable and counts[name]}, settings, scratch)
+    kept = [KeptTopic(topic=name, reason=reason, messages=counts[name]) for name, reason in reasons.items() if reason]
+    kept += [
+        KeptTopic(topic=name, reason=f"messages of type {other[name]} are not handled", messages=counts[name])
+        for name in names
+        if name not in readable and counts[name]
+    ]
+    return Plan(
+        tuple(name for name, reason in sorted(reasons.items()) if reason is None),
+        tuple(sorted(kept, key=lambda topic: topic.topic)),
+    )
+
+
+def _survey(log: LogReader, names: set[str], settings: Settings, scratch: Path) -> dict[str, str | None]:
+    """Why each topic can't become video, or None if it can."""
+    reasons: dict[str, str | None] = {}
+    undecided = dict.fromkeys(names, "")
+    tries: Counter[str] = Counter()
+    decoder = PixelDecoder()
+    start_ns: int | None = None
+    while undecided:
+        for message in log.messages(set(undecided), start_ns=start_ns):
+            topic = message.channel.topic
+            if message.channel.role != "image":
+                continue
+            try:
+                _try_encoder(decoder.picture(log.image(message)), settings, scratch)
+            except (ImageError, EncodeError) as error:
+                undecided[topic] = undecided[topic] or str(error)
+                tries[topic] += 1
+                if tries[topic] < _TRIES:
+                    continue
+                reasons[topic] = undecided.pop(topic)
+            else:
+                reasons[topic] = None
+                del undecided[topic]
+            # Again from here without that topic, so that an index can skip it.
+            start_ns = message.log_time_ns
+            break
+        else:
+            reasons.update(undecided)
+            undecided = {}
+    return reasons
+
+
+def _try_encoder(picture: Picture, settings: Settings, scratch: Path) -> None:
+    path = scratch / "try.mp4"
+    try:
+        SegmentWriter(path, encoding(settings), picture.frame.width, picture.frame.height).abort()
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,159 @@
+"""The proof: does each reference show the picture of the very message that it replaced?
+
+Two things are asked of a frame. Its packet must lie at exactly the reference's `pts_ns`; and what decodes there must be
+nearer to its own source picture than to the pictures before and after it. The second is judged on the luma means of
+8x8 blocks, and only on blocks in which those sources differ clearly: on the others they show the same, and noise
+would decide. PSNR is of luma over all pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaref_tools.errors import ProofError
+from mediaref_tools.frames import FrameRow
+from mediaref_tools.layout import inside
+from mediaref_tools.pixels import plane
+from mediaref_tools.segment import TIME_BASE
+
+__all__ = ["Judge", "SegmentFrames", "psnr_db"]
+
+_BLOCK = 8
+_CLEAR = 8.0  # grey levels between two block means that no noise and no slow fade explain
+_MARGIN = 2.0
+_NS_PER_TICK = TIME_BASE.numerator * 1_000_000_000 // TIME_BASE.denominator
+
+
+class SegmentFrames:
+    """Decodes a dataset's segments from start to end, by libavformat alone: nothing of the frames table is used.
+
+    One stream of frames for a topic whose rows are asked for in order.
+    """
+
+    def __init__(self, dataset: Path) -> None:
+        """`dataset` is what uris are relative to."""
+        self._dataset = dataset
+        self._uri: str | None = None
+        self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
+        self._next: tuple[int, av.VideoFrame] | None = None
+
+    def at(self, row: FrameRow) -> NDArray[np.uint8] | None:
+        """The luma (height, width) uint8 of the frame that the row's reference chooses, or None if there is none.
+
+        By the specification's rule: the frame with `pts[i] <= pts_ns < pts[i + 1]`.
+
+        Raises:
+            DatasetError: The reference leads out of the dataset.
+            ProofError: The frame chosen does not lie at the reference's own time: it is another one's.
+        """
+        if row.pts_ns is None:
+            return None
+        if row.uri != self._uri:
+            self.close()
+            self._uri = row.uri
+            self._frames = _decode(inside(self._dataset, row.uri))
+            self._next = next(self._frames, None)
+        chosen: tuple[int, av.VideoFrame] | None = None
+        while self._next is not None and self._next[0] <= row.pts_ns:
+            chosen = self._next
+            self._next = next(self._frames, None)
+        if chosen is None:
+            return None
+        if chosen[0] != row.pts_ns:
+            raise ProofError(f"pts_ns {row.pts_ns} shows the frame at {chosen[0]}: {row.uri}")
+        return plane(chosen[1], 0)[: row.height, : row.width]
+
+    def close(self) -> None:
+        """Let go of the open file."""
+        self._uri, self._next, self._frames = None, None, iter(())
+
+
+def _decode(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for frame in container.decode(stream):
+                if frame.pts is not None:
+                    yield frame.pts * _NS_PER_TICK, frame
+    except (av.FFmpegError, OSError, IndexError):
+        return  # the frames that did not come out are missing, and are counted as such
+
+
+def psnr_db(decoded: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio of two 8-bit planes in dB; infinite if they are equal."""
+    difference = decoded.astype(np.float32)
+    difference -= source  # in place: two more arrays of this size cost more than the arithmetic
+    flat = difference.ravel()
+    square = float(np.dot(flat, flat))
+    return float("inf") if square == 0.0 else float(10.0 * np.log10(255.0**2 * flat.size / square))
+
+
+class _Pair(NamedTuple):
+    """A frame waiting for its neighbours: block means of what was decoded and of its source."""
+
+    frame: int
+    decoded: NDArray[np.float32]
+    source: NDArray[np.float32]
+
+
+class Judge:
+    """Compares each frame of a topic with its own source and with its neighbours' sources, as frames come in."""
+
+    def __init__(self) -> None:
+        self.wrong: list[int] = []
+        """Indices of frames that show a neighbour's picture."""
+        self._pairs: list[_Pair] = []
+
+    def add(self, index: int, decoded: NDArray[np.uint8], source: NDArray[np.uint8]) -> None:
+        """Take the next frame: luma planes of one size."""
+        pair = _Pair(index, _blocks(decoded), _blocks(source))
+        if self._pairs and self._pairs[-1].source.shape != pair.source.shape:
+            self.finish()
+        self._pairs.append(pair)
+        if len(self._pairs) > 1:
+            self._judge(len(self._pairs) - 2)
+        if len(self._pairs) > 2:
+            del self._pairs[0]
+
+    def finish(self) -> None:
+        """Judge the last frame: nothing comes after it."""
+        if self._pairs:
+            self._judge(len(self._pairs) - 1)
+        self._pairs.clear()
+
+    def _judge(self, at: int) -> None:
+        mine = self._pairs[at]
+        for other in (*self._pairs[max(at - 1, 0) : at], *self._pairs[at + 1 : at + 2]):
+            changed = np.abs(mine.source - other.source)
+            own_error, other_error = np.abs(mine.decoded - mine.source), np.abs(mine.decoded - other.source)
+            # How coarsely this video is coded: the better match's error, over the whole picture.
+            coarse = 4.0 * min(_rms(own_error), _rms(other_error))
+            where = changed > max(_CLEAR, coarse)
+            if where.any() and _square(own_error[where]) > _MARGIN * _square(other_error[where]):
+                self.wrong.append(mine.frame)
+                return
+
+
+def _blocks(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Means of 8x8 blocks (of the whole, along a side shorter than 8), (H // 8, W // 8) float32."""
+    height, width = min(_BLOCK, luma.shape[0]), min(_BLOCK, luma.shape[1])
+    rows, columns = luma.shape[0] // height, luma.shape[1] // width
+    whole = luma[: rows * height, : columns * width].reshape(rows, height, columns * width)
+    sums = np.add.reduce(whole, axis=1, dtype=np.uint16).astype(np.float32)
+    means: NDArray[np.float32] = sums.reshape(-1, width) @ np.full(width, 1 / (width * height), np.float32)
+    return means.reshape(rows, columns)
+
+
+def _square(values: NDArray[np.float32]) -> float:
+    return float(np.mean(np.square(values)))
+
+
+def _rms(values: NDArray[np.float32]) -> float:
+    return float(np.sqrt(_square(values)))
