@@ -6,6 +6,7 @@ are joined topic by topic. Only a segment's rows are in memory at any time.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -121,7 +122,7 @@ def _writer(path: Path) -> pq.ParquetWriter:
 
 
 class FramesTable:
-    """An open frames table. Reads one row group (at most one segment's rows) at a time."""
+    """An open frames table. Reads one row group (at most one segment's rows) at a time; any thread may ask."""
 
     def __init__(self, dataset: Path) -> None:
         """Open the table of a dataset folder.
@@ -137,6 +138,7 @@ class FramesTable:
         if self._file.schema_arrow.names != SCHEMA.names:
             raise DatasetError(f"frames table has columns {self._file.schema_arrow.names}: {path}")
         self._path = path
+        self._lock = threading.Lock()
         self._groups: dict[str, list[int]] = {}
         for group in range(self._file.num_row_groups):
             statistics = self._file.metadata.row_group(group).column(0).statistics
@@ -175,7 +177,8 @@ class FramesTable:
 
     def _read(self, groups: list[int], columns: list[str] | None) -> pa.Table:
         try:
-            return self._file.read_row_groups(groups, columns=columns, use_threads=False)
+            with self._lock:  # a ParquetFile is not for two threads at once
+                return self._file.read_row_groups(groups, columns=columns, use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
 
