@@ -1,0 +1,61 @@
+# `make` lists what there is. `make demo` and `make test` are all that a newcomer needs.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+
+.PHONY: help setup demo test lint types docs docs-check schemas examples wheel-check check format bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/ready ## Make a virtual environment with everything in it
+
+demo: setup ## Make a small bag, convert it, show what came out, prove it, play it in the terminal
+	@rm -rf demo
+	$(PY) -m mediaref_tools.sample demo/robot
+	$(BIN)/mediaref convert demo/robot --out demo/dataset
+	$(BIN)/mediaref info demo/dataset
+	$(BIN)/mediaref verify demo/dataset --against demo/robot
+	$(BIN)/mediaref play demo/dataset --terminal --frames 60
+
+test: setup ## Run all tests
+	$(PY) -m pytest -n auto
+
+lint: setup ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+schemas: setup ## Write schemas/ anew from the models
+	$(PY) -m mediaref_tools.published schemas
+
+docs: setup ## Write the generated parts of docs/ anew
+	$(PY) docs/generate.py
+
+docs-check: setup ## Fail if the generated parts of docs/ are stale, or a link in them leads nowhere
+	$(PY) docs/generate.py --check
+
+examples: setup ## Run every example of docs/examples
+	@for example in docs/examples/*.py; do echo "$$example"; $(PY) $$example || exit 1; done
+
+wheel-check: setup ## Build the wheel, install it alone, and convert with it
+	$(PY) tests/wheel_check.py
+
+check: lint types docs-check examples wheel-check test ## Everything that CI runs
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove what can be made again
+	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

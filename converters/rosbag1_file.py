@@ -1,0 +1,164 @@
+"""A ROS 1 bag's file: its records and chunks by their places."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from mediaref_tools.errors import LogError, LogNotFound
+
+from .rosbag1_format import CHUNK, MAX_CHUNK, Compression, compression_name, decompress, fields, number
+
+__all__ = ["COUNT", "BagFile", "Chunk", "Head"]
+
+COUNT = struct.Struct("<II")
+"""An entry of a chunk info: a connection, and how many of its messages are in the chunk."""
+
+_MAX_HEADER = 1 << 20
+
+
+class Head(NamedTuple):
+    """A record without its data, which are `length` bytes at `pos`."""
+
+    op: int
+    fields: dict[bytes, bytes]
+    raw: bytes
+    pos: int
+    length: int
+
+    @property
+    def stop(self) -> int:
+        """Where the next record begins."""
+        return self.pos + self.length
+
+
+class Chunk(NamedTuple):
+    """Messages that lie together.
+
+    Attributes:
+        pos: Where its record begins in the file.
+        start_ns, end_ns: The least and the greatest log time in it.
+        tally: Pairs of u32, a connection and how many of its messages are here: compact, as there is a chunk for
+            every 768 KiB of a log.
+        loose: Not a chunk but this many bytes of records that lie in the file itself; 0 for a chunk.
+        cut: The file ends before its data do: what is there is read.
+    """
+
+    pos: int
+    start_ns: int = 0
+    end_ns: int = 0
+    tally: bytes = b""
+    loose: int = 0
+    cut: bool = False
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Messages by connection."""
+        return dict(COUNT.iter_unpack(self.tally))
+
+
+class BagFile:
+    """A bag's bytes, for any thread.
+
+    Raises:
+        LogError: The file can't be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            self._file = path.open("rb")
+            self.size = self._file.seek(0, 2)
+        except FileNotFoundError as error:
+            raise LogNotFound(f"there is no file at the path: check it: {path}") from error
+        except OSError as error:
+            raise LogError(f"the file can't be opened ({error.strerror}): {path}") from error
+
+    def check_open(self) -> None:
+        """Raises LogError if the file is closed."""
+        if self._file.closed:
+            raise LogError(f"the log is closed: open it again: {self.path}")
+
+    def read(self, pos: int, length: int) -> bytes:
+        """Bytes `[pos, pos + length)`.
+
+        Raises:
+            LogError: They are not all there, or the file is closed.
+        """
+        if pos + length > self.size:
+            raise LogError(f"{length} bytes at byte {pos} reach beyond the end of the file at {self.size}")
+        with self._lock:
+            self.check_open()
+            try:
+                self._file.seek(pos)
+                data = self._file.read(length)
+            except OSError as error:
+                raise LogError(f"{length} bytes at byte {pos} can't be read: {error.strerror}") from error
+        if len(data) != length:
+            raise LogError(f"{len(data)} bytes are left at byte {pos}, expected {length}: is the file being changed?")
+        return data
+
+    def head(self, pos: int) -> Head:
+        """The record at a place.
+
+        Raises:
+            LogError: There is none.
+        """
+        length = int.from_bytes(self.read(pos, 4), "little")
+        if length > _MAX_HEADER:
+            raise LogError(f"a record's header has {length} bytes at byte {pos}, expected {_MAX_HEADER} at most")
+        raw = self.read(pos + 4, length + 4)
+        found = fields(raw[:-4])
+        return Head(number(found, "op", 1), found, raw[:-4], pos + 8 + length, int.from_bytes(raw[-4:], "little"))
+
+    def content(self, chunk: Chunk) -> bytes:
+        """What a chunk holds, not compressed any more.
+
+        Raises:
+            LogError: It is damaged, or holds more than 1 GiB.
+        """
+        if chunk.loose:
+            return self.read(chunk.pos, _bounded(chunk.loose))
+        head = self.chunk_head(chunk.pos)
+        compression = compression_name(head.fields.get(b"compression", b"none"))
+        length, size = head.length, number(head.fields, "size", 4)
+        if chunk.cut:
+            # A recorder writes a chunk's header with lengths of 0, and comes back to it when the chunk is full.
+            length, size = min(length or self.size, self.size - head.pos), size or MAX_CHUNK
+        data = self.read(head.pos, _bounded(length))
+        return decompress(compression, data, _bounded(size), cut=chunk.cut)
+
+    def compression(self, chunks: list[Chunk]) -> Compression:
+        """How the first chunk that can be read is compressed; "none" if there is none."""
+        for chunk in chunks:
+            try:
+                if not chunk.loose:
+                    return compression_name(self.chunk_head(chunk.pos).fields.get(b"compression", b"none"))
+            except LogError:
+                continue
+        return "none"
+
+    def chunk_head(self, pos: int) -> Head:
+        """The chunk record at a place.
+
+        Raises:
+            LogError: There is none.
+        """
+        head = self.head(pos)
+        if head.op != CHUNK:
+            raise LogError(f"the record at byte {pos} is of kind {head.op}, expected a chunk")
+        return head
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+
+def _bounded(size: int) -> int:
+    if size > MAX_CHUNK:
+        raise LogError(f"it holds {size} bytes, expected {MAX_CHUNK} at most")
+    return size

@@ -1,0 +1,91 @@
+"""Temporary files of a reader, and files that have to reach the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mediaref_tools.errors import LogError, OutputError
+
+from .rosbag2_zstd import decompress, plain
+
+__all__ = ["Scratch", "flush"]
+
+_SPARE = 256 << 20
+"""Bytes that are left free on the disk of temporary files."""
+
+
+class Scratch:
+    """A folder for temporary files, made when first used and removed on `close`."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def path(self, name: str, size: int) -> Path:
+        """A path for a new file in a new folder.
+
+        Raises:
+            LogError: `size` bytes don't fit.
+        """
+        try:
+            if self._folder is None:
+                self._folder = Path(tempfile.mkdtemp(prefix="mediaref-"))
+            free = shutil.disk_usage(self._folder).free - _SPARE
+            if size > free:
+                raise LogError(
+                    f"{size} bytes of temporary files are needed, but only {max(free, 0)} are free on the disk of "
+                    f"{tempfile.gettempdir()}: free some, or set TMPDIR to a larger disk"
+                )
+            return Path(tempfile.mkdtemp(dir=self._folder)) / name
+        except OSError as error:
+            raise LogError(f"no temporary folder can be made: {error}") from error
+
+    def copy(self, path: Path, companions: Mapping[str, Path]) -> Path:
+        """A copy of a file, with what belongs beside it: `companions` by what their names add to the file's.
+
+        Raises:
+            LogError: There is not enough room, or a file can't be read.
+        """
+        try:
+            target = self.path(path.name, sum(each.stat().st_size for each in (path, *companions.values())))
+            shutil.copyfile(path, target)
+            for suffix, companion in companions.items():
+                shutil.copyfile(companion, target.with_name(target.name + suffix))
+        except OSError as error:
+            raise LogError(f"file can't be copied for reading: {error}: {path}") from error
+        return target
+
+    def decompressed(self, path: Path) -> Path:
+        """The content of a `.zstd` file, as much as there is room for.
+
+        Raises:
+            LogError: It is no zstd file, a damaged one, or there is not enough room.
+        """
+        target = self.path(plain(path.name), 0)
+        decompress(path, target, _SPARE)
+        return target
+
+    def close(self) -> None:
+        """Remove the files."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+def flush(path: Path) -> None:
+    """Have the system put a file or folder on the disk.
+
+    Raises:
+        OutputError: It can't.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise OutputError(f"file can't be flushed to the disk: {error.strerror}: {path}") from error

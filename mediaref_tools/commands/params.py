@@ -1,0 +1,62 @@
+"""Options that several commands share, and parameter types of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+__all__ = ["PATH", "SECONDS", "json_option", "overwrite_option", "quiet_option", "topic_option"]
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[int]
+else:  # not generic before click 8.4
+    _ParamType = click.ParamType
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+# Not `exists=True`: whether there is a log or a dataset at a path is for the library to say, and it says more.
+PATH = click.Path(path_type=Path)
+
+
+class _Seconds(_ParamType):
+    """A positive length of time in seconds, read exactly: an int of ns."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            time_ns = Decimal(str(value).removesuffix("s")) * 1_000_000_000
+        except InvalidOperation:
+            time_ns = Decimal("NaN")
+        if not time_ns.is_finite() or not 0 < time_ns < 2**63 or time_ns != int(time_ns):
+            self.fail(f"{value!r} is not a positive number of seconds, such as 60 or 0.5", param, ctx)
+        return int(time_ns)
+
+
+SECONDS = _Seconds()
+
+
+def topic_option(text: str) -> Callable[[_Command], _Command]:
+    """`--topic GLOB`, as often as wanted; none stands for all."""
+    return click.option("--topic", "topics", metavar="GLOB", multiple=True, help=f"{text} [default: every one]")
+
+
+def json_option(text: str) -> Callable[[_Command], _Command]:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+def quiet_option() -> Callable[[_Command], _Command]:
+    """`-q`, `--quiet`."""
+    return click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+
+
+def overwrite_option(text: str) -> Callable[[_Command], _Command]:
+    """`--overwrite`."""
+    return click.option("--overwrite", is_flag=True, help=text)

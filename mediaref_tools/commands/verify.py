@@ -1,0 +1,70 @@
+"""`mediaref verify`: the proof, again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mediaref_tools.commands import exits, text
+from mediaref_tools.commands.params import PATH, json_option, quiet_option
+
+if TYPE_CHECKING:
+    from mediaref_tools.report import VerifyReport
+
+__all__ = ["command"]
+
+_SHOWN_PROBLEMS = 10
+
+
+@click.command(short_help="Prove that every reference of a dataset shows its frame.")
+@click.argument("dataset", metavar="DIR", type=PATH)
+@click.option(
+    "--against",
+    metavar="LOG",
+    type=PATH,
+    help="The log that DIR was made from: compare every picture and every message with it.",
+)
+@json_option("Print what was found as JSON.")
+@quiet_option()
+def command(dataset: Path, against: Path | None, as_json: bool, quiet: bool) -> None:
+    """Prove that every reference of a dataset shows the frame that it stands for.
+
+    Exits with 1 where a frame is wrong or missing, or a message differs from the log given with --against.
+    """
+    from mediaref_tools.commands.bars import progress_bar
+    from mediaref_tools.commands.consoles import echo_json
+    from mediaref_tools.verification import verify
+
+    with progress_bar(quiet=quiet) as on_progress:
+        report = verify(dataset, against=against, on_progress=on_progress)
+    if as_json:
+        echo_json(report)
+    elif not quiet:
+        _show(report)
+    if not report.ok:
+        click.get_current_context().exit(exits.FAILED)
+
+
+def _show(report: VerifyReport) -> None:
+    from mediaref_tools.commands.consoles import output_console
+    from mediaref_tools.commands.tables import fields, notes
+
+    console = output_console()
+    verdict = "every reference shows its frame" if report.ok else "NOT as it should be"
+    rows = [
+        ("result", f"{verdict} ({text.duration(round(report.seconds * 1e9))})"),
+        ("references", f"{text.count(report.frames)}: {report.wrong} wrong, {report.missing} missing"),
+    ]
+    if report.embedded:
+        rows.append(("embedded", f"{text.plural(report.embedded, 'frame')} with the original bytes"))
+    if report.psnr_p1_db is not None:
+        rows.append(("PSNR", f"{text.psnr(report.psnr_mean_db, report.psnr_p1_db)} dB (mean / first percentile)"))
+    if report.messages_compared is not None:
+        compared = f"{text.count(report.messages_compared)} compared, {report.messages_different or 0} different"
+        rows.append(("messages", compared))
+    fields(console, rows)
+    notes(console, report.problems[:_SHOWN_PROBLEMS])
+    if len(report.problems) > _SHOWN_PROBLEMS:
+        notes(console, [f"and {len(report.problems) - _SHOWN_PROBLEMS} more: --json lists the first hundred"])

@@ -1,0 +1,48 @@
+"""The published contracts in `schemas/`, made from the models: `python -m mediaref_tools.published schemas`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from mediaref_tools.log import Record
+from mediaref_tools.manifest import Manifest
+from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.report import Report, VerifyReport
+
+__all__ = ["published"]
+
+_MODELS: dict[str, type[Any]] = {
+    "mediaref": MediaRef,
+    "record": Record,
+    "manifest": Manifest,
+    "report": Report,
+    "verify-report": VerifyReport,
+}
+
+
+def published() -> dict[str, str]:
+    """File names and texts: JSON Schemas of the models, and the frames table's Arrow schema in words."""
+    texts = {}
+    for name, model in _MODELS.items():
+        schema = TypeAdapter(model).json_schema(mode="validation")
+        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+        texts[f"{name}.schema.json"] = json.dumps(schema, indent=1) + "\n"
+    from mediaref_tools.frames import SCHEMA
+
+    texts["frames.arrow.txt"] = SCHEMA.to_string() + "\n"
+    return texts
+
+
+def main(folder: Path) -> None:
+    """Write the contracts into a folder."""
+    for name, text in published().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
