@@ -28,16 +28,13 @@ _RAW = {"rgb8": ("rgb24", 3), "bgr8": ("bgr24", 3), "rgba8": ("rgba", 4), "bgra8
 
 
 class Picture(NamedTuple):
-    """A decoded image.
-
-    `frame` is yuvj420p (full range, BT.601) of the coded size; the picture is its upper left `height` x `width`.
-    `layout` says what it was ("image/jpeg", "bgr8"): a change of it starts a new segment.
+    """A decoded image: `frame` is yuvj420p (full range, BT.601) of the coded size, of which the picture is the upper
+    left `height` x `width`.
     """
 
     frame: av.VideoFrame
     width: int
     height: int
-    layout: str
 
 
 class PixelDecoder:
@@ -77,7 +74,7 @@ class PixelDecoder:
             frame = self._opaque(frame)
         elif codec == "mjpeg" and name == "gbrap":
             raise ImageError("CMYK JPEG is not handled")
-        return self._finish(frame, media_type)
+        return self._finish(frame)
 
     def _decode(self, codec: str, data: bytes | memoryview) -> av.VideoFrame:
         # A new context each time (0.05 ms): libavcodec's PNG decoder leaks the last picture's bottom row into the
@@ -115,22 +112,22 @@ class PixelDecoder:
         if channels == 4 and (rows[:, 3::4] != 255).any():
             raise ImageError(f"{image.encoding} with transparency would lose it in video")
         if channels == 1:
-            return Picture(_gray(rows, width, height), width, height, image.encoding)
+            return Picture(_gray(rows, width, height), width, height)
         frame = av.VideoFrame(_coded(width), _coded(height), name)
         _fill(plane(frame, 0), rows, channels)
-        return Picture(self._yuv(frame), width, height, image.encoding)
+        return Picture(self._yuv(frame), width, height)
 
-    def _finish(self, frame: av.VideoFrame, layout: str) -> Picture:
+    def _finish(self, frame: av.VideoFrame) -> Picture:
         width, height = frame.width, frame.height
         if frame.format.name in ("gray", "yuvj400p"):
-            return Picture(_gray(plane(frame, 0)[:, :width], width, height), width, height, layout)
+            return Picture(_gray(plane(frame, 0)[:, :width], width, height), width, height)
         padded = (width, height) != (_coded(width), _coded(height))
         if padded and frame.format.is_rgb:
             whole = av.VideoFrame(_coded(width), _coded(height), "rgba" if frame.format.name == "rgba" else "rgb24")
             channels = len(whole.format.components)
             packed = self._reformatter.reformat(frame, format=whole.format.name, threads=1)
             _fill(plane(whole, 0), plane(packed, 0)[:, : width * channels], channels)
-            return Picture(self._yuv(whole), width, height, layout)
+            return Picture(self._yuv(whole), width, height)
         if frame.format.name != "yuvj420p":
             frame = self._yuv(frame)
         if padded:
@@ -140,7 +137,7 @@ class PixelDecoder:
                 rows = plane(frame, index)[:, : -(-width // scale)]
                 _fill(plane(whole, index), rows, 1)
             frame = whole
-        return Picture(frame, width, height, layout)
+        return Picture(frame, width, height)
 
     def _yuv(self, frame: av.VideoFrame) -> av.VideoFrame:
         return self._reformatter.reformat(

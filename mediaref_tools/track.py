@@ -34,7 +34,7 @@ class _Open:
 
     writer: SegmentWriter
     uri: str
-    shape: tuple[int, int, str]
+    size: tuple[int, int]
     start_ns: int
     last_ns: int
     last_us: int
@@ -100,10 +100,10 @@ class Track:
 
     def _segment(self, log_time_ns: int, picture: Picture) -> _Open:
         """The segment for a picture: the open one, or a new one where that can't take it."""
-        shape = (picture.width, picture.height, picture.layout)
+        size = (picture.width, picture.height)
         now = self._open
         if now is not None and (
-            now.shape != shape
+            now.size != size
             or log_time_ns < now.last_ns
             or log_time_ns - now.last_ns > _GAP_NS
             or log_time_ns - now.start_ns >= self._settings.segment_ns
@@ -119,7 +119,7 @@ class Track:
             except EncodeError as error:
                 path.unlink(missing_ok=True)
                 raise ImageError(str(error)) from error
-            self._open = _Open(writer, uri, shape, log_time_ns, log_time_ns, -1)
+            self._open = _Open(writer, uri, size, log_time_ns, log_time_ns, -1)
         return self._open
 
     def _embed(self, message: Message, image: ImageValue, media_type: str, error: ImageError) -> Record:
@@ -176,7 +176,7 @@ class Track:
                 if row.status == "video":
                     _, offset, size, keyframe = next(packets)
                     self._rows[number] = replace(row, byte_offset=offset, byte_size=size, keyframe=keyframe)
-            width, height, _ = segment.shape
+            width, height = segment.size
             self.segments.append(
                 Segment(
                     uri=segment.uri,

@@ -87,16 +87,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         rows = [row(log, "h264", Path(name)) for log in LOGS]
         rows += [row(log, "av1", Path(name)) for log in AV1]
-    head = "log | codec | messages | frames | wrong | missing | embedded | kept | MB before | MB after | images | p1 dB | s"
+    names = ("log", "codec", "messages", "frames", "wrong", "missing", "embedded", "kept", "MB before", "MB after")
+    head = " | ".join((*names, "images", "p1 dB", "s"))
     PAGE.write_text(
         "\n".join(
             [
                 "# Recorded logs",
                 "",
                 "Each log is converted with the defaults, verified against its source, and every frame is read back.",
-                "`frames` are references, proved one by one; `kept` are image messages that stay as they were; `images`",
-                "is the size of the converted pictures as video, against their messages; `p1 dB` the first percentile",
-                "of luma PSNR of the worst topic; `s` the seconds of the conversion, its proof included.",
+                "`frames` are references, proved one by one; `kept` are image messages that stay as they were;",
+                "`images` is the size of the converted pictures as video, against their messages;",
+                "`p1 dB` the first percentile of luma PSNR of the worst topic; `s` the seconds of the conversion, its proof included.",
                 "",
                 f"Made by `python -m tests.bench.real_logs` on {os.cpu_count()} cores, PyAV {mrt_av()}.",
                 "",
