@@ -168,7 +168,7 @@ def _prove(reader: LogReader, dataset: Path, manifest: Manifest, on_progress: On
         first = found.problems[0] if found.problems else ""
         raise ProofError(
             f"{found.wrong} references are wrong and {found.missing} missing of {found.frames}, so no dataset was "
-            f"made; please report this; the first: {first}"
+            f"made; try another --codec or a lower --crf, and please report this; the first: {first}"
         )
     if found.comparison is not None and found.comparison.different:
         raise ProofError(

@@ -44,10 +44,9 @@ class Stage:
 
     def tile(self, place: int, index: int) -> list[str]:
         """The lines of a topic's tile, with its frame `index`; -1 is before the first."""
-        topic = self.topics[place]
-        return tile_lines(
-            self._content(place, index), label(topic, index, self.start_ns), self.tiles[place], color=self.color
-        )
+        fields = label(self.topics[place], index, self.start_ns)
+        content = self._content(place, index)
+        return tile_lines(content, fields, self.tiles[place], size=self._sizes[place], color=self.color)
 
     def page(self, shown: Sequence[int]) -> list[str]:
         """All tiles as lines of a page, each topic with its frame in `shown`."""

@@ -155,22 +155,26 @@ def wrap(fields: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def tile_lines(content: NDArray[np.uint8] | str, fields: Sequence[str], tile: Tile, *, color: bool) -> list[str]:
+def tile_lines(
+    content: NDArray[np.uint8] | str, fields: Sequence[str], tile: Tile, *, size: tuple[int, int], color: bool
+) -> list[str]:
     """A tile's lines: the picture with its label right below.
 
     Args:
         content: (H, W, 3) uint8 RGB, or why there is no picture.
         fields: The label, printable; the first one is set off.
         tile: Where it goes: `rows` + `label_rows` lines of `columns` cells.
+        size: (height, width) of the picture that there is not.
         color: Half blocks in colour; else the ramp.
     """
+    height, width = size if isinstance(content, str) else content.shape[:2]
+    columns, rows = fit(height, width, tile.columns, tile.rows)
     if isinstance(content, str):
-        lines = message_box(printable(content), tile.columns, tile.rows)
+        lines = message_box(printable(content), columns, rows)
     else:
-        columns, rows = fit(content.shape[0], content.shape[1], tile.columns, tile.rows)
-        left = (tile.columns - columns) // 2
-        right = tile.columns - columns - left
-        lines = [" " * left + line + " " * right for line in picture(content, columns, rows, color=color)]
+        lines = picture(content, columns, rows, color=color)
+    left = (tile.columns - columns) // 2
+    lines = [" " * left + line + " " * (tile.columns - columns - left) for line in lines]
     labels = [_padded(line, tile.columns) for line in wrap(fields, tile.columns)[: tile.label_rows]]
     if color and labels:
         name = crop(fields[0], tile.columns)
