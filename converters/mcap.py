@@ -84,6 +84,11 @@ class McapReader:
             source.close()
             raise
 
+    @property
+    def first_ns(self) -> int | None:
+        """The earliest log time that the index names; None where there are no messages."""
+        return min((span.start_ns for span in self._index.spans), default=None)
+
     def stats(self) -> Mapping[int, ChannelStats]:
         """Messages, payload bytes and times by channel id.
 

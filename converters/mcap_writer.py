@@ -19,6 +19,7 @@ from mediaref_tools.log import Message, Record, RecordKind
 from . import rosmsg
 from .mcap_index import Index
 from .mcap_source import Head, parse
+from .rosbag2_metadata import retyped
 
 __all__ = ["McapWriter"]
 
@@ -167,9 +168,25 @@ class McapWriter:
             elif head.opcode == Opcode.METADATA:
                 record = self._index.metadata_at(head)
                 if record is not None:
-                    self._writer.add_metadata(record.name, _metadata(record.name, record.metadata))
+                    self._writer.add_metadata(record.name, self._metadata(record.name, record.metadata))
             else:
                 self._copy_raw(head)
+
+    def _metadata(self, name: str, metadata: dict[str, str]) -> dict[str, str]:
+        """rosbag2's own record holds its YAML, which names the types of topics: those of records are new."""
+        text = metadata.get("serialized_metadata")
+        if name != "rosbag2" or text is None or not self._replaced:
+            return metadata
+        channels = [self._index.declarations.channels[channel_id] for channel_id in self._replaced]
+        types = {
+            channel.topic: rosmsg.record_type("ros1" if channel.message_encoding == "ros1" else "cdr", self._kind)
+            for channel in channels
+        }
+        try:
+            return {**metadata, "serialized_metadata": retyped(text, types)}
+        except LogError as error:
+            self._index.losses.note("metadata record 'rosbag2'", f"copied as it is: {error}", 0)
+            return metadata
 
     def _copy_attachment(self, head: Head) -> None:
         losses = self._index.losses
@@ -212,10 +229,3 @@ def _writer(index: Index, file: Any) -> Writer:
     )
     writer.start(index.profile, index.library)
     return writer
-
-
-def _metadata(name: str, metadata: dict[str, str]) -> dict[str, str]:
-    # rosbag2's own record ("rosbag2": "serialized_metadata", YAML) names the types of topics, replaced ones among
-    # them: rosbag2_metadata will rewrite those. Until then it stays as it is.
-    del name
-    return metadata

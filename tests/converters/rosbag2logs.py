@@ -22,7 +22,11 @@ from mediaref_tools.mediaref import MediaRef
 IMAGE, COMPRESSED, STRING = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "std_msgs/msg/String"
 CAMERA, RAW, CHATTER = "/cam/compressed", "/cam/raw", "/chatter"
 START_NS = 1_700_000_000_000_000_000
-QOS = "- history: 3\n  depth: 0\n  reliability: 1\n  durability: 2"
+QOS = (
+    "- history: 3\n  depth: 0\n  reliability: 1\n  durability: 2\n  deadline: {sec: 1, nsec: 2}\n"
+    "  lifespan: {sec: 1, nsec: 2}\n  liveliness: 1\n  liveliness_lease_duration: {sec: 1, nsec: 2}\n"
+    "  avoid_ros_namespace_conventions: false"
+)
 ROOT = "rosbag2_bagfile_information"
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
