@@ -67,9 +67,13 @@ def rewrite(reader: LogReader, out: Path, topics: set[str]) -> Path:
     return out
 
 
-def stock(path: Path) -> Counter[tuple[Any, ...]]:
-    with AnyReader([path]) as bag:
-        return Counter((each.topic, each.msgtype, time, bytes(data)) for each, time, data in bag.messages())
+def stock(folder: Path) -> Counter[tuple[Any, ...]]:
+    """Messages by stock rosbags, file by file: it drops topics whose QoS the metadata spells in another way."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for file in sorted(folder.glob("*.mcap")):
+        with AnyReader([file]) as bag:
+            found.update((each.topic, each.msgtype, time, bytes(data)) for each, time, data in bag.messages())
+    return found
 
 
 def test_splits_that_overlap_come_out_in_order(tmp_path: Path) -> None:
@@ -100,6 +104,7 @@ def test_copy_is_equal_and_stays_in_its_file(tmp_path: Path) -> None:
     assert (out / "metadata.yaml").read_bytes() == (log / "metadata.yaml").read_bytes()
     assert (out / "notes.txt").read_text() == "kept"
     assert stock(out) == stock(log)
+    assert stock(out).total() == 40
     for name in ("part_0.mcap", "part_1.mcap"):
         with open_log(log / name) as before, open_log(out / name) as after:
             assert compare(before.messages(), after.messages()).different == 0
@@ -111,10 +116,10 @@ def test_records_are_typed_in_files_and_metadata(tmp_path: Path) -> None:
         out = rewrite(reader, tmp_path / "out", {"/camera"})
     assert "mediaref_msgs/msg/ImageRef" in (out / "metadata.yaml").read_text()
     assert "sensor_msgs" not in (out / "metadata.yaml").read_text()
-    with AnyReader([out]) as bag:
-        records: list[Any] = [
-            bag.deserialize(data, each.msgtype) for each, _, data in bag.messages() if each.topic == "/camera"
-        ]
+    records: list[Any] = []
+    for file in sorted(out.glob("*.mcap")):
+        with AnyReader([file]) as bag:
+            records += [bag.deserialize(data, x.msgtype) for x, _, data in bag.messages() if x.topic == "/camera"]
     assert len(records) == 20
     assert {record.media_ref.uri for record in records} == {"media/x.mp4"}
     before, after = stock(log), stock(out)
@@ -144,7 +149,8 @@ def test_written_by_rosbags(tmp_path: Path, mode: str, version: Any) -> None:
         total = sum(stats.messages for stats in reader.stats().values())
         assert not reader.losses
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in log.iterdir())
-    assert sum(stock(out).values()) == total == sum(stock(log).values())
+    with AnyReader([out]) as bag:
+        assert sum(1 for _ in bag.messages()) == total
 
 
 def test_without_metadata_and_named_like_a_bag(tmp_path: Path) -> None:
@@ -160,7 +166,7 @@ def test_missing_split_and_wrong_counts_are_losses(tmp_path: Path) -> None:
     (log / "part_1.mcap").unlink()
     with open_log(log) as reader:
         assert sum(1 for _ in reader.messages()) == 20
-        assert [loss.where for loss in reader.losses][0] == "part_1.mcap"
+        assert reader.losses[0].where == "part_1.mcap"
     other = split_log(tmp_path / "other", [range(10)])
     text_ = (other / "metadata.yaml").read_text().replace("message_count: 20", "message_count: 25")
     (other / "metadata.yaml").write_text(text_)
