@@ -94,7 +94,7 @@ class TopicCheck:
         for row in self._rows:
             self._count(row)
             self.wrong[row.index] = "there is no message that it stands for"
-        for frame in self._judge.wrong:
+        for frame in sorted(self._judge.wrong):
             self.wrong[frame] = "shows the picture of the frame before or after it"
 
     def record(self, message: Message, record: Record | None) -> None:
