@@ -51,7 +51,8 @@ class McapWriter:
         self._replaced = frozenset(replaced)
         self._kind: RecordKind = kind
         self._ids: dict[int, int] = {}
-        self._schemas: list[Any] = []
+        self._schemas: list[tuple[str, str, bytes]] = []
+        self._types: dict[str, rosmsg.RecordType] = {}
         try:
             self._file = out.open("xb")
         except OSError as error:
@@ -153,7 +154,7 @@ class McapWriter:
 
     def _record_schema(self, channel: Any) -> tuple[Any, dict[str, str]]:
         encoding = cast("Literal['ros1', 'cdr']", channel.message_encoding)
-        record_type = rosmsg.record_type(encoding, self._kind)
+        record_type = self._types[channel.topic] = rosmsg.record_type(encoding, self._kind)
         data = record_type.definition.encode()
         schema = records.Schema(id=0, name=record_type.name, encoding=_SCHEMA_ENCODINGS[encoding], data=data)
         metadata = dict(channel.metadata)
@@ -168,24 +169,20 @@ class McapWriter:
             elif head.opcode == Opcode.METADATA:
                 record = self._index.metadata_at(head)
                 if record is not None:
-                    self._writer.add_metadata(record.name, self._metadata(record.name, record.metadata))
+                    self._writer.add_metadata(record.name, self._metadata(head, record))
             else:
                 self._copy_raw(head)
 
-    def _metadata(self, name: str, metadata: dict[str, str]) -> dict[str, str]:
-        """rosbag2's own record holds its YAML, which names the types of topics: those of records are new."""
+    def _metadata(self, head: Head, record: Any) -> dict[str, str]:
+        # rosbag2 keeps a copy of its metadata.yaml here, which names the types of topics, replaced ones among them.
+        metadata: dict[str, str] = record.metadata
         text = metadata.get("serialized_metadata")
-        if name != "rosbag2" or text is None or not self._replaced:
+        if record.name != "rosbag2" or text is None:
             return metadata
-        channels = [self._index.declarations.channels[channel_id] for channel_id in self._replaced]
-        types = {
-            channel.topic: rosmsg.record_type("ros1" if channel.message_encoding == "ros1" else "cdr", self._kind)
-            for channel in channels
-        }
         try:
-            return {**metadata, "serialized_metadata": retyped(text, types)}
+            return metadata | {"serialized_metadata": retyped(text, self._types)}
         except LogError as error:
-            self._index.losses.note("metadata record 'rosbag2'", f"copied as it is: {error}", 0)
+            self._index.losses.note(head.where, f"{error}: it is copied as it is", 0)
             return metadata
 
     def _copy_attachment(self, head: Head) -> None:
@@ -217,13 +214,12 @@ class McapWriter:
 def _writer(index: Index, file: Any) -> Writer:
     chunks = [span for span in index.spans if span.compression is not None]
     sizes = sorted(span.size for span in chunks)
+    first = chunks[0].compression if chunks else None
     writer = Writer(
         file,
         # Three quarters up the sizes: small last chunks, or one huge message, say nothing about a recorder's setting.
         chunk_size=min(sizes[len(sizes) * 3 // 4], _CHUNK_SIZE_MAX) if sizes else _CHUNK_SIZE_MAX,
-        compression=_COMPRESSIONS.get(chunks[0].compression or "", CompressionType.ZSTD)
-        if chunks
-        else CompressionType.NONE,
+        compression=_COMPRESSIONS.get(first or "", CompressionType.ZSTD),
         use_chunking=bool(chunks),
         enable_crcs=True,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import zstandard
@@ -20,6 +22,10 @@ _WINDOW = 1 << 27
 _PAYLOAD = 1 << 29
 """Bytes that one message may decompress to."""
 _STEP = 1 << 20
+_SLICE = 1 << 11
+"""Compressed bytes that are taken at a time: few enough, for 4 of them may stand for 128 KiB."""
+_ASK = 64 << 20
+"""Bytes after which to ask again how much room there is."""
 
 
 def decompressor() -> zstandard.ZstdDecompressor:
@@ -73,12 +79,11 @@ def inflated(data: bytes, inflater: zstandard.ZstdDecompressor) -> bytes:
         if size >= 0:
             return inflater.decompress(data)
         pieces, left = [], _PAYLOAD
-        with inflater.stream_reader(data) as content:
-            while piece := content.read(_STEP):
-                pieces.append(piece)
-                left -= len(piece)
-                if left < 0:
-                    return data
+        for piece in _content(iter((data,))):
+            pieces.append(piece)
+            left -= len(piece)
+            if left < 0:
+                return data
     except (zstandard.ZstdError, MemoryError):
         return data
     return b"".join(pieces)
@@ -100,25 +105,38 @@ def decompress(path: Path, target: Path, spare: int) -> None:
     Raises:
         LogError: It is no zstd file, a damaged one, or there is not enough room.
     """
-    done = 0
+    done = asked = 0
     try:
-        with (
-            path.open("rb") as file,
-            decompressor().stream_reader(file, read_across_frames=True) as content,
-            target.open("wb") as out,
-        ):
-            while piece := content.read(_STEP):
-                if done % (64 * _STEP) == 0 and shutil.disk_usage(target.parent).free < spare:
+        with path.open("rb") as file, target.open("wb") as out:
+            for piece in _content(iter(partial(file.read, _STEP), b"")):
+                if done >= asked and shutil.disk_usage(target.parent).free < spare:
                     raise LogError(
                         f"compressed file did not fit on the disk of {tempfile.gettempdir()} after {done} bytes: "
                         f"free some, or set TMPDIR to a larger disk: {path}"
                     )
+                asked = max(asked, done + _ASK)
                 out.write(piece)
                 done += len(piece)
     except zstandard.ZstdError as error:
         raise LogError(f"compressed file is damaged after {done} bytes of content ({error}): {path}") from error
     except OSError as error:
         raise LogError(f"file can't be decompressed: {error}: {path}") from error
+
+
+def _content(data: Iterator[bytes]) -> Iterator[bytes]:
+    """The content of some frames, piece by piece; zstd's own stream reader takes a cut frame for a whole one."""
+    frame = decompressor().decompressobj()
+    for large in data:
+        view = memoryview(large)
+        for start in range(0, len(view), _SLICE):
+            rest: bytes | memoryview = view[start : start + _SLICE]
+            while len(rest):
+                if frame.eof:
+                    frame = decompressor().decompressobj()
+                yield frame.decompress(rest)
+                rest = frame.unused_data
+    if not frame.eof:
+        raise zstandard.ZstdError("it is cut off")
 
 
 def compress(path: Path, target: Path) -> None:

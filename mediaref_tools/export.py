@@ -202,7 +202,9 @@ class _Staging:
         try:
             mark = (self.partial / _MARK).open("rb")
         except OSError:
-            raise OutputError(f"not left behind by an export, so it is not touched; move it away: {self.partial}") from None
+            raise OutputError(
+                f"not left behind by an export, so it is not touched; move it away: {self.partial}"
+            ) from None
         with mark:
             if not _lock(mark):
                 raise OutputError(f"another export is writing there right now: {self.partial}")

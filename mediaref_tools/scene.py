@@ -108,7 +108,7 @@ def _read(rgb: NDArray[np.uint8], rows: int) -> tuple[int, ...] | None:
     for block in _blocks(rgb.shape[1], rgb.shape[0], rows):
         values = rgb[block]
         # The middle of a block alone: its edges blur, and bleed into the next one.
-        down, across = values.shape[0] // 4, values.shape[1] // 4
+        down, across = (max(size // 4, min(1, (size - 1) // 2)) for size in values.shape[:2])
         values = values[down : values.shape[0] - down, across : values.shape[1] - across]
         mean = float(values.mean()) if values.size else 128.0
         if _CLEAR_BLACK < mean < _CLEAR_WHITE:

@@ -1,211 +1,265 @@
-"""The promise: every reference decodes to the number of the very message that it replaced."""
+"""The promise: every reference decodes to the number of the very picture that it stands for.
+
+Three readers look at every reference of every log: this package's own; plain PyAV, which decodes the whole file and
+chooses by the specification's rule; and rosbags or mcap, which read the records out of the rewritten log.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple, get_args
 
-import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from mcap.reader import make_reader
-from mcap_ros2.decoder import DecoderFactory
-from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader
 
-import mediaref_tools as mrt
-from mediaref_tools.sample import Container, SampleMessage, frame_number, numbered_topic, write_log
+from mediaref_tools import Report, Settings, convert, open_dataset
+from mediaref_tools.plugins import installed
+from mediaref_tools.sample import (
+    START_NS,
+    Container,
+    ImageEncoding,
+    SampleMessage,
+    frame_number,
+    numbered_image,
+    numbered_topic,
+    write_log,
+)
+from tests.stocklogs import StockRecord, records, stock_video
 
-CONTAINERS: tuple[Container, ...] = ("rosbag1", "rosbag2-sqlite3", "rosbag2-mcap", "mcap")
-START = 1_700_000_000_123_456_789
-SIZE = (112, 160)
-Codec = Literal["h264", "av1"]
-Size = tuple[int, int] | Callable[[int], tuple[int, int]]
-
-
-def irregular(count: int, mean_ns: int = 33_333_333) -> list[int]:
-    steps = np.random.default_rng(7).integers(mean_ns // 4, mean_ns * 2, count)
-    return [START + int(step) for step in np.cumsum(steps)]
-
-
-def rate(hertz: float, count: int = 40) -> list[int]:
-    return [START + round(number * 1e9 / hertz) for number in range(count)]
+START = START_NS + 123_456_789
+MS, S = 1_000_000, 1_000_000_000
+SUFFIX = {"rosbag1": ".bag", "mcap": ".mcap", "rosbag2-sqlite3": "", "rosbag2-mcap": ""}
+CODECS = ("h264", "av1")
 
 
-def gap(at: int, gap_ns: int, count: int = 30) -> list[int]:
-    return [START + number * 40_000_000 + (gap_ns if number >= at else 0) for number in range(count)]
+def at(*seconds: float) -> list[int]:
+    return [START + round(second * S) for second in seconds]
 
 
-TIMES = {
-    "irregular": irregular(45),
-    "14.7 Hz": rate(14.7),
-    "30 Hz": rate(30),
-    "60 Hz": rate(60),
-    "three equal stamps": sorted([*rate(30, 20), START + 200_000_000, START + 200_000_000, START + 200_000_000]),
-    "1 us apart": [START + number * 1_000 for number in range(20)],
-    "300 ns apart": [START + number * 300 for number in range(20)],
-    "3 s gap": gap(11, 3_000_000_000),
-    "40 min gap": gap(11, 2_400_000_000_000),
+def every(hertz: float, count: int) -> list[int]:
+    return at(*(index / hertz for index in range(count)))
+
+
+def irregular(count: int) -> list[int]:
+    gaps = np.random.default_rng(5).integers(1 * MS, 180 * MS, count)
+    return [START + gap for gap in accumulate(gaps.tolist())]
+
+
+TIMES: dict[str, list[int]] = {
+    "/cam/irregular": irregular(40),
+    "/cam_irregular": every(14.7, 40),  # these two share a folder's name wherever a slash becomes an underscore
+    "/hz30": every(30, 40),
+    "/hz60": every(60, 40),
+    "/three_equal": [time for time in every(20, 10) for _ in range(3)],
+    "/one_us": [START + index * 1000 for index in range(20)],
+    "/below_us": [START + index * 300 for index in range(20)],
+    "/one_ns_and_on": [*(START + index for index in range(10)), *every(25, 10)[1:]],
+    "/gap_3s": [*every(30, 10), *(time + 3 * S for time in every(30, 10))],
+    "/gap_40min": [*every(30, 10), *(time + 2400 * S for time in every(30, 10))],
+    "/gaps_999s": at(0, 999, 999.04, 1998, 2997),  # 2^31 µs are 2147 s
+    "/one_frame": at(0.5),
 }
+ENCODINGS: dict[str, tuple[ImageEncoding, int]] = {
+    f"/{name}{'_padded' if padding else ''}": (name, padding)
+    for name in get_args(ImageEncoding)
+    for padding in ((0,) if name in ("jpeg", "png") else (0, 5))
+}
+MIXED = ("/size_change", "/jpeg_and_png", "/encoding_change")
 
 
-def path_of(folder: Path, container: Container) -> Path:
-    return folder / ("log" + {"rosbag1": ".bag", "mcap": ".mcap"}.get(container, ""))
+def topics(size: tuple[int, int]) -> dict[str, list[SampleMessage]]:
+    """Image topics by name; the pictures of each begin at another number."""
+    height, width = size
+    odd, other = (height + 1, width + 1), (height + 16, width + 32)
+    found: dict[str, list[SampleMessage]] = {}
+    for name, times in TIMES.items():
+        found[name] = numbered_topic(name, times, size=size, first=97 * len(found))
+    for name, (encoding, padding) in ENCODINGS.items():
+        first = 97 * len(found)
+        found[name] = numbered_topic(
+            name, irregular(18), encoding=encoding, size=odd, step_padding=padding, first=first
+        )
+    times = every(30, 18)
+    name, first = MIXED[0], 97 * len(found)
+    found[name] = numbered_topic(name, times, size=lambda index: other if 5 <= index < 11 else size, first=first)
+    for name, cycle in zip(MIXED[1:], (("jpeg", "png"), ("bgr8",) * 5 + ("rgb8",) * 4), strict=True):
+        first = 97 * len(found)
+        parts = {each: numbered_topic(name, times, encoding=each, size=size, first=first) for each in set(cycle)}
+        found[name] = [parts[cycle[index % len(cycle)]][index] for index in range(len(times))]
+    return found
 
 
-def stock_records(dataset: Path, topic: str, container: Container) -> Iterator[tuple[int, str, int, Any]]:
-    """(log time, uri, pts_ns, header) by libraries that are not ours."""
-    log = dataset / mrt.open_dataset(dataset).manifest.log
-    if container == "mcap":
-        with log.open("rb") as stream:
-            reader = make_reader(stream, decoder_factories=[DecoderFactory()])
-            for _, _, message, record in reader.iter_decoded_messages(topics=[topic]):
-                yield message.log_time, record.media_ref.uri, record.media_ref.pts_ns, record.header
-        return
-    with AnyReader([log]) as bag:
-        for connection, time_ns, data in bag.messages([each for each in bag.connections if each.topic == topic]):
-            value: Any = bag.deserialize(data, connection.msgtype)
-            yield time_ns, value.media_ref.uri, value.media_ref.pts_ns, value.header
+class Made(NamedTuple):
+    container: Container
+    messages: Mapping[str, list[SampleMessage]]
+    dataset: Path
+    report: Report
+
+    def first(self, topic: str) -> int:
+        return 97 * list(self.messages).index(topic)
 
 
-def plain_frames(path: Path) -> tuple[list[int], list[NDArray[np.uint8]]]:
-    """Times in ns and pictures of a file, by PyAV alone, decoded from start to end."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        assert stream.time_base is not None
-        times: list[int] = []
-        pictures: list[NDArray[np.uint8]] = []
-        for frame in container.decode(stream):
-            assert frame.pts is not None
-            times.append(round(frame.pts * stream.time_base * 10**9))
-            pictures.append(frame.to_ndarray(format="rgb24").astype(np.uint8))
-        return times, pictures
+Make = Callable[[Container, Any, int], Made]
 
 
-def prove(dataset: Path, topic: str, times_ns: list[int], container: Container) -> None:
-    """Every reference, decoded in three ways, shows its own number."""
-    expected = list(range(len(times_ns)))
-    with mrt.open_dataset(dataset) as opened:
-        frames = opened[topic]
-        assert frames.log_times_ns.tolist() == times_ns
-        by_reader = {frame.index: frame_number(frame.data) for frame in frames}
-        assert [by_reader[index] for index in expected] == expected
-        shuffled = np.random.default_rng(1).permutation(len(expected))
-        sizes = frames.sizes
-        same = [int(index) for index in shuffled if (sizes[index] == sizes[shuffled[0]]).all()]
-        assert [frame_number(picture) for picture in frames.batch(same).data] == same
-        by_table = list(zip(frames.refs, sizes.tolist(), strict=True))
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Converts each log once."""
 
-    files: dict[str, tuple[list[int], list[NDArray[np.uint8]]]] = {}
-    recorded = list(stock_records(dataset, topic, container))
-    assert [record[0] for record in recorded] == times_ns
-    for number, (_, uri, pts_ns, _) in enumerate(recorded):
-        assert (by_table[number][0].uri, by_table[number][0].pts_ns) == (uri, pts_ns)
-        assert pts_ns % 1000 == 0
-        if uri not in files:
-            files[uri] = plain_frames(dataset / uri)
-        starts, pictures = files[uri]
-        chosen = int(np.searchsorted(starts, pts_ns, side="right")) - 1
-        height, width = by_table[number][1]
-        assert starts[chosen] == pts_ns
-        assert frame_number(pictures[chosen][:height, :width]) == number
+    @cache
+    def made(container: Container, codec: Any, segment_ns: int) -> Made:
+        if any(plugin.name == container and plugin.error for plugin in installed()):
+            pytest.skip(f"the converter {container} can't be loaded here")
+        folder = tmp_path_factory.mktemp(f"{container}-{codec}")
+        messages = topics((240, 320) if codec == "av1" else (128, 160))
+        if segment_ns < 10 * S:
+            messages = {name: messages[name] for name in list(messages)[:6]}
+        source = folder / f"source{SUFFIX[container]}"
+        # Interleaved: the topics of one time come in turn, as they do from a recorder.
+        write_log(source, container, [message for each in messages.values() for message in each])
+        settings = Settings(codec=codec, segment_ns=segment_ns)
+        return Made(container, messages, folder / "out", convert(source, folder / "out", settings=settings))
+
+    return made
 
 
-def convert(
-    folder: Path, container: Container, messages: list[SampleMessage], codec: Codec = "h264", **settings: Any
-) -> tuple[Path, mrt.Report]:
-    log = write_log(path_of(folder, container), container, messages)
-    out = folder / "dataset"
-    report = mrt.convert(log, out, settings=mrt.Settings(codec=codec, **settings))
-    assert (report.wrong, report.missing, report.embedded, report.kept) == (0, 0, 0, ())
-    return out, report
+LONG, SHORT = 10_000 * S, 1 * S
+ALL = [*TIMES, *ENCODINGS, *MIXED]
+CASES = [(LONG, topic) for topic in ALL] + [(SHORT, topic) for topic in ALL[:6]]
+everywhere = pytest.mark.parametrize(
+    ("container", "codec"), [(container, codec) for container in get_args(Container) for codec in CODECS]
+)
+each_topic = pytest.mark.parametrize(
+    ("segment_ns", "topic"), CASES, ids=[f"{topic[1:]}-{segment // S}s" for segment, topic in CASES]
+)
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("codec", ["h264", "av1"])
-@pytest.mark.parametrize("name", TIMES)
-def test_times(tmp_path: Path, container: Container, codec: Codec, name: str) -> None:
-    times_ns = TIMES[name]
-    messages = numbered_topic("/camera", times_ns, encoding="bgr8", size=SIZE)
-    out, report = convert(tmp_path, container, messages, codec)
-    assert report.frames == len(times_ns)
-    assert report.topics[0].segments == (2 if name == "40 min gap" else 1)
-    prove(out, "/camera", times_ns, container)
+@cache
+def numbers_in(segment: Path) -> tuple[tuple[int, ...], Callable[[int], int]]:
+    """Frame numbers of a segment as PyAV decodes it, and the specification's choice among them."""
+    video = stock_video(segment)
+    return tuple(frame_number(rgb) for rgb in video.rgb), video._replace(rgb=[]).index
 
 
-@pytest.mark.parametrize("encoding", ["jpeg", "png", "rgb8", "bgr8", "rgba8", "bgra8", "mono8"])
-@pytest.mark.parametrize("size", [(120, 160), (121, 161), (128, 97), (111, 250)])
-def test_encodings_and_odd_sizes(tmp_path: Path, encoding: Any, size: tuple[int, int]) -> None:
-    times_ns = irregular(18)
-    padding = 7 if encoding not in ("jpeg", "png") else 0
-    messages = numbered_topic("/camera", times_ns, encoding=encoding, size=size, step_padding=padding)
-    out, _ = convert(tmp_path, "mcap", messages)
-    with mrt.open_dataset(out) as dataset:
-        assert dataset["/camera"].batch([0]).data.shape[1:3] == size
-    prove(out, "/camera", times_ns, "mcap")
+@cache
+def stock_records(log: Path, container: Container) -> dict[str, list[StockRecord]]:
+    found: dict[str, list[StockRecord]] = {}
+    for record in records(log, container):
+        found.setdefault(record.topic, []).append(record)
+    return found
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("codec", ["h264", "av1"])
-def test_size_changes_midway(tmp_path: Path, container: Container, codec: Codec) -> None:
-    times_ns = irregular(40)
-    sizes: Size = lambda number: (112, 160) if number < 13 or number == 30 else (144, 201)  # noqa: E731
-    messages = numbered_topic("/camera", times_ns, encoding="jpeg", size=sizes)
-    out, report = convert(tmp_path, container, messages, codec)
-    assert report.topics[0].segments == 4
-    prove(out, "/camera", times_ns, container)
+def shown(dataset: Path, uri: str, pts_ns: int) -> int:
+    numbers, index = numbers_in(dataset / uri)
+    return numbers[index(pts_ns)]
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_topics_side_by_side_in_many_segments(tmp_path: Path, container: Container) -> None:
-    topics = {"/a/b": irregular(60), "/a_b": rate(14.7, 50), "/a-b": rate(60, 70), "/A/b~": irregular(30, 70_000_000)}
-    messages = [
-        message
-        for number, (topic, times_ns) in enumerate(topics.items())
-        for message in numbered_topic(topic, times_ns, encoding=("jpeg", "rgb8")[number % 2], size=SIZE)
-    ]
-    out, report = convert(tmp_path, container, messages, segment_ns=500_000_000)
-    assert sum(topic.segments for topic in report.topics) > 8
-    for topic, times_ns in topics.items():
-        prove(out, topic, times_ns, container)
+@everywhere
+@each_topic
+def test_every_reference_shows_its_own_number(
+    make: Make, container: Container, codec: str, segment_ns: int, topic: str
+) -> None:
+    made = make(container, codec, segment_ns)
+    source, first = made.messages[topic], made.first(topic)
+    expected = [first + index for index in range(len(source))]
+    with open_dataset(made.dataset) as dataset:
+        ours = dataset[topic]
+        refs = list(ours.refs)
+        assert [frame_number(frame.data) for batch in ours.batches(7) for frame in batch] == expected
+        assert [frame_number(ours[index].data) for index in (0, -1)] == [expected[0], expected[-1]]
+        log = made.dataset / dataset.manifest.log
+    stock = stock_records(log, container)[topic]
+    assert [shown(made.dataset, record.uri, record.pts_ns) for record in stock] == expected
+    assert [shown(made.dataset, ref.uri, ref.pts_ns or 0) for ref in refs] == expected
+    assert [(record.uri, record.pts_ns) for record in stock] == [(ref.uri, ref.pts_ns) for ref in refs]
+    assert all(record.pts_ns % 1000 == 0 for record in stock)
+    assert len({(record.uri, record.pts_ns) for record in stock}) == len(stock), "two frames share a reference"
 
 
-def test_topic_that_alternates_jpeg_and_png_stays_in_one_segment(tmp_path: Path) -> None:
-    times_ns = irregular(30)
-    as_jpeg = numbered_topic("/camera", times_ns, encoding="jpeg", size=SIZE)
-    as_png = numbered_topic("/camera", times_ns, encoding="png", size=SIZE)
-    mixed = [(as_jpeg, as_png)[number % 2][number] for number in range(len(times_ns))]
-    out, report = convert(tmp_path, "mcap", mixed)
-    assert report.topics[0].segments == 1
-    prove(out, "/camera", times_ns, "mcap")
+@everywhere
+@each_topic
+def test_records_and_rows_keep_what_the_messages_said(
+    make: Make, container: Container, codec: str, segment_ns: int, topic: str
+) -> None:
+    made = make(container, codec, segment_ns)
+    source = made.messages[topic]
+    times = [message.log_time_ns for message in source]
+    stamps = [message.body.header.stamp.sec * S + message.body.header.stamp.nanosec for message in source]
+    assert stamps == [time - 4 * MS for time in times]
+    published = times if container == "mcap" else [None] * len(times)
+    with open_dataset(made.dataset) as dataset:
+        log = made.dataset / dataset.manifest.log
+        assert dataset[topic].log_times_ns.tolist() == times
+        assert dataset[topic].stamps_ns.tolist() == stamps
+    stock = stock_records(log, container)[topic]
+    assert [record.log_time_ns for record in stock] == times
+    assert [record.publish_time_ns for record in stock] == published
+    assert [record.stamp_ns for record in stock] == stamps
+    assert {record.frame_id for record in stock} == {"camera"}
+    for record, message in zip(stock, source, strict=True):
+        body = message.body
+        assert record.source_type.split("/")[-1] == message.type.split("/")[-1]
+        assert record.source_encoding == getattr(body, "format", None) or body.encoding
+    rows = pq.read_table(made.dataset / "frames.parquet", filters=[("topic", "=", topic)]).to_pylist()
+    assert [row["index"] for row in rows] == list(range(len(times)))
+    assert [row["log_time_ns"] for row in rows] == times
+    assert [row["publish_time_ns"] for row in rows] == published
+    assert [row["stamp_ns"] for row in rows] == stamps
+    assert [(row["media"]["uri"], row["media"]["pts_ns"]) for row in rows] == [(r.uri, r.pts_ns) for r in stock]
+    assert {row["status"] for row in rows} == {"video"}
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_record_keeps_header_and_what_the_image_said(tmp_path: Path, container: Container) -> None:
-    times_ns = irregular(8)
-    messages = numbered_topic("/camera", times_ns, encoding="rgb8", size=(121, 161), step_padding=3)
-    out, _ = convert(tmp_path, container, messages)
-    rows = pq.read_table(out / "frames.parquet").to_pylist()
-    for message, row, (_, _, _, header) in zip(messages, rows, stock_records(out, "/camera", container), strict=True):
-        stamp = message.body.header.stamp
-        theirs = header.stamp
-        nanosec = theirs.nanosec if hasattr(theirs, "nanosec") else theirs.nsecs
-        assert (theirs.sec, nanosec, header.frame_id) == (stamp.sec, stamp.nanosec, message.body.header.frame_id)
-        assert row["stamp_ns"] == stamp.sec * 10**9 + stamp.nanosec
-        assert (row["frame_id"], row["source_encoding"], row["source_format"]) == (header.frame_id, "rgb8", "")
-        assert (row["width"], row["height"], row["log_time_ns"]) == (161, 121, message.log_time_ns)
+@everywhere
+def test_segments_begin_where_they_must(make: Make, container: Container, codec: str) -> None:
+    made = make(container, codec, LONG)
+    report = {topic.topic: topic.segments for topic in made.report.topics}
+    expected = dict.fromkeys(made.messages, 1)
+    expected |= {"/gap_40min": 2, "/size_change": 3, "/jpeg_and_png": 18, "/encoding_change": 4}
+    assert report == expected
+    assert (made.report.wrong, made.report.missing, made.report.embedded) == (0, 0, 0)
+    assert made.report.lossless
+    short = make(container, codec, SHORT)
+    with open_dataset(short.dataset) as dataset:
+        for name, topic in dataset.items():
+            refs = [(ref.uri, time) for ref, time in zip(topic.refs, topic.log_times_ns.tolist(), strict=True)]
+            for uri in {uri for uri, _ in refs}:
+                times = [time for each, time in refs if each == uri]
+                assert times[-1] - times[0] < SHORT, name
+        assert len(dataset["/cam/irregular"].entry.segments) >= 4
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_string_records_are_json_that_the_seed_reads(tmp_path: Path, container: Container) -> None:
-    times_ns = irregular(12)
-    messages = numbered_topic("/camera", times_ns, encoding="jpeg", size=SIZE)
-    out, _ = convert(tmp_path, container, messages, record="string")
-    with mrt.open_dataset(out) as dataset:
-        log, refs = out / dataset.manifest.log, list(dataset["/camera"].refs)
-    with AnyReader([log]) as bag:
-        texts = [getattr(bag.deserialize(data, each.msgtype), "data") for each, _, data in bag.messages()]  # noqa: B009
-    assert [json.loads(text) for text in texts] == [{"uri": ref.uri, "pts_ns": ref.pts_ns} for ref in refs]
+@everywhere
+def test_times_of_a_segment_are_the_log_s(make: Make, container: Container, codec: str) -> None:
+    """To the microsecond where log times are apart by one, and strictly later where they are not."""
+    for name, messages in (made := make(container, codec, LONG)).messages.items():
+        with open_dataset(made.dataset) as dataset:
+            segments: dict[str, list[tuple[int, int]]] = {}
+            for ref, message in zip(dataset[name].refs, messages, strict=True):
+                segments.setdefault(ref.uri, []).append((ref.pts_ns or 0, message.log_time_ns))
+        for pairs in segments.values():
+            assert pairs[0][0] == 0
+            assert all(early < late for (early, _), (late, _) in zip(pairs, pairs[1:], strict=False))
+            if name not in ("/three_equal", "/below_us", "/one_ns_and_on"):
+                assert max(abs(pts - (time - pairs[0][1])) for pts, time in pairs) <= 500, name
+
+
+@everywhere
+@pytest.mark.parametrize("topic", list(ENCODINGS))
+def test_colours_are_the_source_s(make: Make, container: Container, codec: str, topic: str) -> None:
+    """A number is black and white: channels in the wrong order, or levels of the wrong range, would not show in it."""
+    made = make(container, codec, LONG)
+    with open_dataset(made.dataset) as dataset:
+        frame = dataset[topic][9]
+        height, width, _ = frame.data.shape
+        plain = stock_video(made.dataset / frame.ref.uri).rgb[9][:height, :width]
+    expected = numbered_image(made.first(topic) + 9, width, height).astype(np.float64)
+    if topic.startswith("/mono8"):
+        expected = (expected @ [0.299, 0.587, 0.114])[:, :, None].repeat(3, 2)
+    for rgb in (frame.data, plain):
+        assert (height, width) in ((129, 161), (241, 321))
+        assert np.abs(rgb - expected).mean() < 6
+        assert np.abs((rgb - expected).mean(axis=(0, 1))).max() < 2.5

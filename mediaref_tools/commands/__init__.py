@@ -54,7 +54,7 @@ class _LazyGroup(click.Group):
     epilog="Exit codes: 0 done; 1 failed, one line on stderr says why; 2 wrong usage; 3 finished, but something was "
     "kept, embedded, skipped or recovered with loss.",
 )
-@click.version_option(package_name="mediaref-tools", prog_name="mediaref-tools")
+@click.version_option(package_name="mediaref-tools", prog_name="mediaref-tools", message="%(prog)s %(version)s")
 def group() -> None:
     """Robot logs keep their pictures one by one. mediaref turns those into video that decodes frame by frame,
     exactly, and leaves in the log a reference to each frame in the place of its picture."""

@@ -23,7 +23,9 @@ _H264_WORST_CRF = 51
 @click.option("--out", metavar="DIR", type=PATH, required=True, help="The dataset's folder: made whole, or not at all.")
 @topic_option("Convert image topics that match; may be given several times.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave image topics that match as they are.")
-@click.option("--codec", type=click.Choice(["h264", "av1"]), default="h264", show_default=True, help="Of the video.")
+@click.option(
+    "--codec", type=click.Choice(["h264", "av1"]), default="h264", show_default=True, help="What the video is coded as."
+)
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality, less is better. [default: 23 for h264, 30 for av1]")
 @click.option(
     "--gop", type=click.IntRange(1, 1000), default=15, show_default=True, help="Frames from keyframe to keyframe."
@@ -35,7 +37,9 @@ _H264_WORST_CRF = 51
     show_default=True,
     help="What stands where a picture was: a typed message that keeps its header, or a String of JSON.",
 )
-@click.option("--segment", metavar="SECONDS", type=SECONDS, default="60", show_default=True, help="Of video in a file.")
+@click.option(
+    "--segment", metavar="SECONDS", type=SECONDS, default="60", show_default=True, help="Length of one video file."
+)
 @click.option("--report", "report_file", metavar="FILE", type=PATH, help="Write what was done to FILE, as JSON.")
 @json_option("Print what was done as JSON.")
 @overwrite_option("Replace the dataset at DIR, once the new one is whole.")
@@ -70,6 +74,7 @@ def command(
     from mediaref_tools.commands.bars import progress_bar
     from mediaref_tools.commands.consoles import echo_json, json_text
     from mediaref_tools.conversion import convert
+    from mediaref_tools.errors import OutputError
     from mediaref_tools.manifest import Settings
 
     settings = Settings(
@@ -78,7 +83,13 @@ def command(
     with progress_bar(quiet=quiet) as on_progress:
         report = convert(log, out, settings=settings, overwrite=overwrite, on_progress=on_progress)
     if report_file is not None:
-        report_file.write_text(json_text(report), encoding="utf-8")
+        try:
+            report_file.write_text(json_text(report), encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(
+                f"the dataset is made, but its report can't be written: {reason}: {report_file}"
+            ) from error
     if as_json:
         echo_json(report)
     elif not quiet:

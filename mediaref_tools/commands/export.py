@@ -20,12 +20,21 @@ __all__ = ["command"]
 @click.command(short_help="Write a dataset's frames out as image files.")
 @click.argument("dataset", metavar="DIR", type=PATH)
 @click.option("--to", type=click.Choice(["frames"]), required=True, help="frames: an image file each, and a table.")
-@click.option("--out", metavar="FOLDER", type=PATH, required=True, help="Made whole, or not at all.")
+@click.option(
+    "--out", metavar="FOLDER", type=PATH, required=True, help="Where the files go: made whole, or not at all."
+)
 @topic_option("Export topics that match; may be given several times.")
 @click.option("--start", metavar="TIME", help="Log time of the first frame.")
 @click.option("--stop", metavar="TIME", help="Log time to stop before.")
 @click.option("--every", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Take each Nth frame.")
-@click.option("--format", "format_", type=click.Choice(["png", "jpeg"]), default="png", show_default=True)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["png", "jpeg"]),
+    default="png",
+    show_default=True,
+    help="Of the image files.",
+)
 @click.option(
     "--quality", metavar="N", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG files."
 )

@@ -95,6 +95,15 @@ def test_report_may_lie_in_the_dataset(mediaref: Run, sample_log: Path, out: Pat
     assert json.loads((out / "report.json").read_text())["frames"] == 44
 
 
+def test_report_that_cant_be_written(mediaref: Run, sample_log: Path, out: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    done = mediaref("convert", sample_log, "--out", out, "--report", tmp_path / "folder")
+    assert done.returncode == 1
+    assert done.stderr.startswith("mediaref: the dataset is made, but ")
+    assert done.stderr.count("\n") == 1
+    assert (out / "manifest.json").is_file()
+
+
 def test_quiet(mediaref: Run, sample_log: Path, out: Path) -> None:
     done = mediaref("convert", sample_log, "--out", out, "-q")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -29,8 +29,9 @@ from mcap.records import (
 )
 from mcap.stream_reader import StreamReader
 from mcap.writer import CompressionType, IndexType, Writer
-from mediaref_tools.converters.mcap import McapReader
 from rosbags.typesys import Stores, get_typestore
+
+from converters.mcap import McapReader
 
 MAGIC = b"\x89MCAP0\r\n"
 FLAT = {"compression": CompressionType.NONE}

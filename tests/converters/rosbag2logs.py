@@ -190,16 +190,18 @@ def tables(path: Path) -> dict[str, Any]:
     data = path.read_bytes()
     if data[:4] == b"\x28\xb5\x2f\xfd":
         data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read()
+    journal = data[18:20]
     with closing(sqlite3.connect(":memory:")) as db:
-        db.deserialize(data)
+        db.deserialize(data[:18] + b"\1\1" + data[20:])  # one in WAL mode can't be opened from memory
         db.text_factory = bytes
         master = db.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
-        found: dict[str, Any] = {"sqlite_master": master, "journal": data[18:20]}
+        found: dict[str, Any] = {"sqlite_master": master, "journal": journal}
         for pragma in ("page_size", "user_version", "application_id", "encoding", "auto_vacuum"):
             found[pragma] = db.execute(f"PRAGMA {pragma}").fetchone()
         for kind, name, _ in master:
             if kind == b"table":
-                found[name.decode()] = db.execute(f'SELECT * FROM "{name.decode()}"').fetchall()
+                quoted = name.decode().replace('"', '""')
+                found[name.decode()] = db.execute(f'SELECT * FROM "{quoted}"').fetchall()
         assert db.execute("PRAGMA integrity_check").fetchall() == [(b"ok",)]
     return found
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from mcap.records import Channel, Schema
-from mediaref_tools.converters.mcap import SCHEMA_ENCODING, McapConverter, McapReader
 
+from converters.mcap import SCHEMA_ENCODING, McapConverter, McapReader
 from mediaref_tools.errors import LogError, LogNotFound
 from mediaref_tools.log import Converter, LogReader
 from tests.converters.mcaplogs import (
@@ -52,29 +52,27 @@ def found(reader: McapReader) -> Counter[tuple[object, ...]]:
     )
 
 
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """A protobuf number, and where the next thing starts."""
+    value = shift = 0
+    while data[at] >= 128:
+        value, shift, at = value | (data[at] & 127) << shift, shift + 7, at + 1
+    return value | data[at] << shift, at + 1
+
+
 def longest_field(data: bytes) -> bytes:
     """The longest bytes field of a protobuf message, which is a foxglove image's data."""
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = data[at]
-            value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
-            if byte < 128:
-                return value
-
     at, longest = 0, b""
     while at < len(data):
-        wire = varint() & 7
-        if wire == 2:
-            size = varint()
+        key, at = varint(data, at)
+        if key & 7 == 2:
+            size, at = varint(data, at)
             longest = max(longest, data[at : at + size], key=len)
             at += size
-        elif wire == 0:
-            varint()
+        elif key & 7 == 0:
+            _, at = varint(data, at)
         else:
-            at += 4 if wire == 5 else 8
+            at += 4 if key & 7 == 5 else 8
     return longest
 
 

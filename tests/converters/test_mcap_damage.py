@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import zstandard
 from mcap.records import Channel, Chunk, Schema
-from mediaref_tools.converters.mcap import McapReader
 
+from converters.mcap import McapReader
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import Loss
 from tests.converters.mcaplogs import (
@@ -49,7 +49,7 @@ def ten_chunks(path: Path, fifth: list[Any], **options: Any) -> None:
 
 
 FIFTH = [message(1, 40 + j) for j in range(10)]
-INSIDE = chunk(FIFTH)[0].data  # type: ignore[attr-defined]
+INSIDE = chunk(FIFTH)[0].data
 LIES: dict[str, dict[str, Any]] = {
     "crc": {"uncompressed_crc": 1},
     "garbled zstd": {"compression": "zstd", "data": b"no zstd frame"},
@@ -231,7 +231,7 @@ def test_an_index_that_lists_more_than_there_is(tmp_path: Path) -> None:
 
 def test_chunk_times_that_are_left_out_hide_nothing_and_wrong_ones_are_a_loss(tmp_path: Path) -> None:
     for start, end, lost in ((0, 0, 0), (9, 3, 0), (5, 6, 1)):
-        lies = {"message_start_time": start, "message_end_time": end}
+        lies: dict[str, Any] = {"message_start_time": start, "message_end_time": end}
         data = [*declared(), *chunk([message(1, 4), message(1, 8)], **lies), *chunk([message(1, 2)])]
         raw_log(tmp_path / "a", data, [*declared(), statistics(3, chunk_count=2)])
         times, losses = read(tmp_path / "a")
@@ -247,10 +247,9 @@ def test_uncompressed_chunks_are_counted_by_their_heads_alone(tmp_path: Path) ->
     between = chunk(big, before=declared(2, "/idle", 2), uncompressed_crc=0)
     raw_log(tmp_path / "a", [*declared(), *between], [*declared(), *declared(2, "/idle", 2)])
     with McapReader(tmp_path / "a") as reader:
-        read_before = reader._index.read
-        reader._index.read = None  # type: ignore[method-assign,assignment]
-        stats = reader.stats()
-        reader._index.read = read_before  # type: ignore[method-assign]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reader._index, "read", None)
+            stats = reader.stats()
         assert stats == scanned(reader)
         assert stats[1] == (9, 9 * 9000 + 36, 0, 8)
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag1 import Reader as StockReader
-from rosbags.rosbag1 import Writer as StockWriter
 
 from converters import rosbag1_file
 from converters.rosbag1 import Rosbag1Converter, Rosbag1Reader
@@ -20,7 +19,7 @@ from mediaref_tools.log import ChannelStats, Converter, LogReader, LogWriter, Me
 from mediaref_tools.mediaref import MediaRef
 
 from .rawbag import RawBag, connection, string
-from .samples import JPEG_TOPIC, RAW_TOPIC, START_NS, sample_rosbag1, typestore
+from .samples import JPEG_TOPIC, RAW_TOPIC, START_NS, sample_rosbag1
 
 SECOND_NS = 1_000_000_000
 
@@ -214,89 +213,6 @@ def test_times_reach_to_the_end_of_the_format(tmp_path: Path) -> None:
     with open_bag(copied(tmp_path / "odd.bag", tmp_path / "odd_out.bag")) as copy:
         assert [message.log_time_ns for message in copy.messages()][-1] == (2**32 - 1) * (SECOND_NS + 1)
         assert copy.losses == []
-
-
-def _registered_late(path: Path) -> Path:
-    """rosbags writes a connection where it is added, which may be long before it is used."""
-    with StockWriter(path) as writer:
-        writer.chunk_threshold = 500
-        connections = {}
-        for index in range(30):
-            if index % 10 == 5:
-                connections[index // 10] = writer.add_connection(
-                    f"/late/{index}", "std_msgs/msg/String", typestore=typestore(1)
-                )
-            if index >= 15:
-                writer.write(connections[index % 2], index * SECOND_NS, string(str(index)))
-            elif 0 in connections:
-                writer.write(connections[0], index * SECOND_NS, string("x" * index))
-    return path
-
-
-def _repeated_connections(path: Path) -> Path:
-    record = connection(0, b"/a")
-    bag = RawBag({0: record})
-    for chunk in range(4):
-        bag.chunk(record, (0, chunk * SECOND_NS, string("abc")), compression="lz4")
-    return bag.write(path)
-
-
-def _repeated_behind(path: Path) -> Path:
-    record = connection(0, b"/a")
-    bag = RawBag({0: record})
-    for chunk in range(4):
-        bag.chunk(*([record] if chunk == 0 else []), (0, chunk * SECOND_NS, string("abc")), record)
-    return bag.write(path)
-
-
-def _repeated_sometimes(path: Path) -> Path:
-    record = connection(0, b"/a")
-    bag = RawBag({0: record})
-    bag.chunk(record, (0, 1, string("abc")))
-    bag.chunk((0, 2, string("abc")), record)
-    bag.chunk(record, (0, 3, string("abc")))
-    return bag.write(path)
-
-
-def _longer_headers(path: Path) -> Path:
-    record = connection(0, b"/a")
-    bag = RawBag({0: record})
-    for chunk in range(4):
-        bag.chunk(*([record] if chunk == 0 else []), (0, chunk * SECOND_NS, string("abc")), message_fields={"x": b"y"})
-    return bag.write(path)
-
-
-def _without_index_records(path: Path) -> Path:
-    bag = RawBag({0: connection(0, b"/a")})
-    for chunk in range(2):
-        bag.chunk(connection(0, b"/a"), (0, chunk * SECOND_NS, string("abc")), index=False)
-    return bag.write(path)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        sample_rosbag1,
-        overlapping,
-        odd_bag,
-        _registered_late,
-        _repeated_connections,
-        _repeated_behind,
-        _repeated_sometimes,
-        _longer_headers,
-        _without_index_records,
-    ],
-)
-def test_stats_equal_counting(tmp_path: Path, make: Any) -> None:
-    with open_bag(make(tmp_path / "in.bag")) as reader:
-        assert reader.stats() == counted_stats(reader)
-
-
-def test_stats_load_only_chunks_in_which_a_connection_is_first_used(tmp_path: Path, loads: list[int]) -> None:
-    with open_bag(overlapping(tmp_path / "in.bag", "bz2")) as reader:
-        assert reader.stats()[1].messages == 31
-        assert len(loads) == 1
-        assert reader.stats() == counted_stats(reader)
 
 
 @pytest.mark.parametrize("kind", ["typed", "string"])
