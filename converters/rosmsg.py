@@ -178,6 +178,8 @@ def record(message: Message) -> Record | None:
     if name == _IMAGE_REF:
         value = _deserialize(message)
         stamp, pts_ns = value.header.stamp, int(value.media_ref.pts_ns)
+        if not value.media_ref.uri:
+            return None
         return Record(
             MediaRef(uri=value.media_ref.uri, pts_ns=None if pts_ns < 0 else pts_ns),
             stamp_ns=int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec),

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from mediaref_tools.check import TopicCheck
 from mediaref_tools.comparison import Comparison, compare
+from mediaref_tools.errors import ImageError
 from mediaref_tools.frames import FramesTable
 from mediaref_tools.lanes import Backlog, Lanes
 from mediaref_tools.layout import inside
-from mediaref_tools.log import LogReader, Message
+from mediaref_tools.log import LogReader, Message, Record
 from mediaref_tools.manifest import Manifest
 from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import Meter, OnProgress, no_progress
@@ -163,11 +164,18 @@ class _Records:
             self.messages += 1
             self._meter.step()
             found = self._checks.get(message.channel.topic)
-            record = None if found is None else self._log.record(message)
+            record = None if found is None else _record(self._log, message)
             if found is not None and (record is not None or message.channel.role == "record"):
                 found.record(message, record)
             else:
                 yield message
+
+
+def _record(log: LogReader, message: Message) -> Record | None:
+    try:
+        return log.record(message)
+    except ImageError:  # of a record's type, and damaged: its row has no record then
+        return None
 
 
 def _checksums(dataset: Path, manifest: Manifest) -> list[str]:
