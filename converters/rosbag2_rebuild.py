@@ -164,12 +164,14 @@ def _messages(connection: sqlite3.Connection, plan: Plan, *, bulk: bool) -> None
         connection.execute(f"{insert} ORDER BY m.{key}")
         return
     keys = f"SELECT {key} FROM source.messages ORDER BY timestamp, {key}"
-    for (number,) in connection.execute(keys):
-        try:
+    with closing(opened(plan.database.path)) as probe:
+        for (number,) in connection.execute(keys):
+            try:
+                # read apart from the transaction, in which an error of SQLite's would spoil what comes after it
+                probe.execute(f"SELECT * FROM messages WHERE {key} = ?", (number,)).fetchone()
+            except sqlite3.DatabaseError:
+                continue
             connection.execute(f"{insert} AND m.{key} = ?", (number,))
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorname", "") != "SQLITE_CORRUPT":
-                raise
 
 
 def _retype(connection: sqlite3.Connection, plan: Plan) -> None:

@@ -19,7 +19,7 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 
 _WINDOW = 1 << 27
 """Bytes of history that a frame may ask for: what zstd's own command grants."""
-_PAYLOAD = 1 << 29
+_PAYLOAD = 1 << 28
 """Bytes that one message may decompress to."""
 _STEP = 1 << 20
 _SLICE = 1 << 11

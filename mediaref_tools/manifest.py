@@ -95,7 +95,8 @@ class TopicEntry(_Model):
     type: str
     frames: int = Field(description="image messages: rows of the frames table")
     embedded: int
-    bytes_in: int
+    bytes_in: int = Field(description="image message payloads in the source")
+    bytes_out: int = Field(description="segments, and embedded frames' own bytes")
     psnr_mean_db: float | None
     psnr_p1_db: float | None
     reason: str | None

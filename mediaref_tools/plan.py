@@ -55,24 +55,38 @@ def plan(log: LogReader, settings: Settings, scratch: Path) -> Plan:
     Raises:
         TopicError: A glob matches no image topic.
     """
-    readable = {channel.topic for channel in log.channels if channel.role == "image"}
-    other = {channel.topic: channel.type for channel in log.channels if channel.role == "unsupported"}
-    names = select(readable | set(other), settings.topics, settings.exclude, what="image topic")
-    counts = {channel.topic: 0 for channel in log.channels}
+    unhandled = {
+        channel.topic: f"messages of type {channel.type} are not handled"
+        for channel in log.channels
+        if channel.role == "unsupported"
+    }
+    images = {channel.topic for channel in log.channels if channel.role == "image"}
+    for name in images:
+        if _printable(name) != name:  # it could be written neither to the frames table nor to the manifest
+            unhandled[name] = "the topic's name is not UTF-8"
+        else:
+            unhandled.pop(name, None)
+    names = select(images | set(unhandled), settings.topics, settings.exclude, what="image topic")
+    topic_of = {channel.id: channel.topic for channel in log.channels}
+    counts: Counter[str] = Counter()
     for channel_id, stats in log.stats().items():
-        topic = next(channel.topic for channel in log.channels if channel.id == channel_id)
-        counts[topic] += stats.messages
-    reasons = _survey(log, {name for name in names if name in readable and counts[name]}, settings, scratch)
-    kept = [KeptTopic(topic=name, reason=reason, messages=counts[name]) for name, reason in reasons.items() if reason]
-    kept += [
-        KeptTopic(topic=name, reason=f"messages of type {other[name]} are not handled", messages=counts[name])
-        for name in names
-        if name not in readable and counts[name]
-    ]
+        counts[topic_of[channel_id]] += stats.messages
+    names = [name for name in names if counts[name]]
+    reasons = _survey(log, {name for name in names if name not in unhandled}, settings, scratch)
+    reasons |= {name: unhandled[name] for name in names if name in unhandled}
     return Plan(
-        tuple(name for name, reason in sorted(reasons.items()) if reason is None),
-        tuple(sorted(kept, key=lambda topic: topic.topic)),
+        tuple(name for name in names if reasons[name] is None),
+        tuple(
+            KeptTopic(topic=_printable(name), reason=reason, messages=counts[name])
+            for name in names
+            if (reason := reasons[name]) is not None
+        ),
     )
+
+
+def _printable(name: str) -> str:
+    """A topic's name as text that can be encoded: containers give bytes that are not UTF-8 as surrogates."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _survey(log: LogReader, names: set[str], settings: Settings, scratch: Path) -> dict[str, str | None]:

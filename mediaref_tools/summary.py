@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mediaref_tools.building import folder_bytes
 from mediaref_tools.errors import MediarefError
-from mediaref_tools.frames import FramesTable
 from mediaref_tools.layout import MANIFEST, inside
 from mediaref_tools.log import Channel, ChannelStats, LogReader
 from mediaref_tools.manifest import Manifest, Settings, Source, Tool, TopicEntry
@@ -185,7 +184,7 @@ def _inspect_dataset(path: Path) -> DatasetSummary:
         messages=manifest.messages,
         bytes=size,
         ratio=size / manifest.source.bytes if manifest.source.bytes else None,
-        topics=tuple(_topic(entry, manifest, path) for entry in manifest.topics),
+        topics=tuple(_topic(entry, manifest) for entry in manifest.topics),
         kept=manifest.kept,
         losses=manifest.losses,
         warnings=manifest.warnings,
@@ -195,8 +194,7 @@ def _inspect_dataset(path: Path) -> DatasetSummary:
     )
 
 
-def _topic(entry: TopicEntry, manifest: Manifest, path: Path) -> TopicSummary:
-    bytes_out = sum(segment.bytes for segment in entry.segments) + _embedded_bytes(entry, path)
+def _topic(entry: TopicEntry, manifest: Manifest) -> TopicSummary:
     in_video = sum(segment.frames for segment in entry.segments)
     first_ns = min((segment.first_log_time_ns for segment in entry.segments), default=None)
     last_ns = max((segment.last_log_time_ns for segment in entry.segments), default=None)
@@ -209,26 +207,10 @@ def _topic(entry: TopicEntry, manifest: Manifest, path: Path) -> TopicSummary:
         rate_hz=_rate_hz(in_video, first_ns, last_ns),
         sizes=tuple(dict.fromkeys((segment.width, segment.height) for segment in entry.segments)),
         bytes_in=entry.bytes_in,
-        bytes_out=bytes_out,
-        ratio=bytes_out / entry.bytes_in if entry.bytes_in else None,
+        bytes_out=entry.bytes_out,
+        ratio=entry.bytes_out / entry.bytes_in if entry.bytes_in else None,
         psnr_mean_db=entry.psnr_mean_db,
         psnr_p1_db=entry.psnr_p1_db,
         segments=len(entry.segments),
         reason=entry.reason,
     )
-
-
-def _embedded_bytes(entry: TopicEntry, path: Path) -> int:
-    """The original bytes of embedded frames: base64 in the table makes four characters of three of them."""
-    if not entry.embedded:
-        return 0
-    table = FramesTable(path)
-    try:
-        total = 0
-        for uri in table.column(entry.topic, "media.uri"):
-            head, _, body = uri.as_py().partition(",")
-            if head.startswith("data:"):
-                total += len(body) * 3 // 4 - body.count("=", -2)
-        return total
-    finally:
-        table.close()

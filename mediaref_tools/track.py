@@ -57,6 +57,8 @@ class Track:
         self.embedded = 0
         self.bytes_in = 0
         self.bytes_out = 0
+        """Packets and embedded bytes so far."""
+        self.bytes_embedded = 0
         self.reason: str | None = None
         """Why the first embedded frame could not become video."""
         self.segments: list[Segment] = []
@@ -126,6 +128,7 @@ class Track:
         self.embedded += 1
         self.reason = self.reason or str(error)
         self.bytes_out += len(image.data)
+        self.bytes_embedded += len(image.data)
         self._embedded_bytes += len(image.data)
         width, height = file_size(image.data) if image.compressed else (image.width, image.height)
         record = self._take(message, image, MediaRef(uri=data_uri(image.data, media_type)), width, height)

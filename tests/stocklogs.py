@@ -50,12 +50,16 @@ class StockVideo(NamedTuple):
     end_ns: Fraction
     rgb: list[NDArray[np.uint8]]
 
-    def index(self, time_ns: int) -> int:
+    def chosen(self, time_ns: int) -> int:
         """The specification's rule: `pts[i] <= t < pts[i + 1]`, the last frame until the stream's end."""
         index = bisect_right(self.pts_ns, time_ns) - 1
         assert index >= 0, f"{time_ns} lies before the first frame"
         assert time_ns < self.end_ns, f"{time_ns} lies at or after the stream's end {self.end_ns}"
         return index
+
+
+def _rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 def stock_video(path: Path) -> StockVideo:
@@ -69,7 +73,7 @@ def stock_video(path: Path) -> StockVideo:
         frames = list(container.decode(stream))
         pts_ns = [int(frame.pts or 0) * tick_ns for frame in frames]
         assert pts_ns == sorted(set(pts_ns)), path
-        return StockVideo(pts_ns, end_ns, [frame.to_ndarray(format="rgb24") for frame in frames])
+        return StockVideo(pts_ns, end_ns, [_rgb(frame) for frame in frames])
 
 
 def stock_messages(path: Path, container: str) -> list[StockMessage]:
@@ -80,7 +84,12 @@ def stock_messages(path: Path, container: str) -> list[StockMessage]:
         indexed = list(_mcap(path, linear=False))
         assert sorted(indexed) == sorted(_mcap(path, linear=True))
         return indexed
-    return list(_rosbag2(path))
+    found = list(_rosbag2(path))
+    if container == "rosbag2-mcap":
+        files = [message for file in sorted(path.glob("*.mcap")) for message in _mcap(file, linear=False)]
+        assert sorted(m[:2] + m[4:5] + m[7:] for m in files) == sorted(m[:2] + m[4:5] + m[7:] for m in found)
+        return files
+    return found
 
 
 def _rosbag1(path: Path) -> Iterator[StockMessage]:
@@ -127,6 +136,15 @@ def _mcap(path: Path, *, linear: bool) -> Iterator[StockMessage]:
             )
 
 
+def _published(path: Path) -> dict[tuple[str, int], int]:
+    """Publish times, of which rosbags tells nothing."""
+    return {
+        (m.topic, m.log_time_ns): m.publish_time_ns or 0
+        for file in path.glob("*.mcap")
+        for m in _mcap(file, linear=False)
+    }
+
+
 def deserialized(path: Path, container: str) -> Iterator[tuple[str, str, int, int | None, Any]]:
     """Topic, type, log time, publish time, and the message, deserialised by the log's own definitions."""
     if container == "mcap":
@@ -140,10 +158,11 @@ def deserialized(path: Path, container: str) -> Iterator[tuple[str, str, int, in
         return
     from rosbags.highlevel import AnyReader
 
+    published = _published(path)
     with AnyReader([path]) as reader_:
         for connection, time_ns, data in reader_.messages():
             value = reader_.deserialize(data, connection.msgtype)
-            yield connection.topic, connection.msgtype, time_ns, None, value
+            yield connection.topic, connection.msgtype, time_ns, published.get((connection.topic, time_ns)), value
 
 
 def records(path: Path, container: str) -> Iterator[StockRecord]:

@@ -249,9 +249,10 @@ def test_sizes_may_change_on_the_way() -> None:
 
 def test_psnr_is_the_plain_formula() -> None:
     rng = np.random.default_rng(3)
-    for shape in ((1, 1), (7, 5), (480, 640)):
+    for shape in ((1, 1), (7, 5), (1080, 1920)):
         one = rng.integers(0, 256, shape, dtype=np.uint8)
-        for other in (rng.integers(0, 256, shape, dtype=np.uint8), one ^ 1, 255 - one):
+        changed: list[Luma] = [rng.integers(0, 256, shape, dtype=np.uint8), np.bitwise_xor(one, 1), np.invert(one)]
+        for other in changed:
             error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
             assert psnr_db(one, other) == pytest.approx(10 * math.log10(255**2 / error), abs=1e-3)
         assert psnr_db(one, one.copy()) == math.inf
@@ -259,7 +260,7 @@ def test_psnr_is_the_plain_formula() -> None:
     other = one.copy()
     other[0, 0] = 1
     assert psnr_db(one, other) == pytest.approx(10 * math.log10(255**2 * 480 * 640), abs=1e-3)
-    assert psnr_db(one, np.full_like(one, 255)) == pytest.approx(0, abs=1e-6)
+    assert psnr_db(one, np.full_like(one, 255)) == pytest.approx(0, abs=1e-3)
 
 
 def row(pts_us: int | None, uri: str = "s.mp4") -> FrameRow:
@@ -286,7 +287,7 @@ def test_frames_are_chosen_at_exactly_their_times(tmp_path: Path) -> None:
         frames.close()
     frames = SegmentFrames(tmp_path)
     assert frames.at(row(None)) is None
-    with pytest.raises(ProofError, match="pts_ns 8000 shows the frame at 7000: s.mp4"):
+    with pytest.raises(ProofError, match=r"pts_ns 8000 shows the frame at 7000: s\.mp4"):
         frames.at(row(8))
     assert frames.at(row(7)) is None  # that time has passed: no frame stands for two rows
     with pytest.raises(ProofError):

@@ -31,7 +31,7 @@ from mcap.stream_reader import StreamReader
 from mcap.writer import CompressionType, IndexType, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from converters.mcap import McapReader
+from converters.mcap import SCHEMA_ENCODING, McapReader
 
 MAGIC = b"\x89MCAP0\r\n"
 FLAT = {"compression": CompressionType.NONE}
@@ -269,3 +269,33 @@ def scanned(reader: McapReader) -> dict[int, tuple[int, int, int | None, int | N
         )
         for channel_id, each in found.items()
     }
+
+
+def found(reader: McapReader) -> Counter[tuple[Any, ...]]:
+    """A reader's messages, as `contents` has them."""
+    metadata = {
+        channel.id: tuple((k, v) for k, v in channel.attributes.items() if k != SCHEMA_ENCODING)
+        for channel in reader.channels
+    }
+    return Counter(
+        (
+            m.channel.topic,
+            m.channel.type,
+            m.channel.attributes.get(SCHEMA_ENCODING, ""),
+            m.channel.definition,
+            m.channel.encoding,
+            metadata[m.channel.id],
+            m.log_time_ns,
+            m.publish_time_ns,
+            m.sequence,
+            bytes(m.data),
+        )
+        for m in reader.messages()
+    )
+
+
+def assert_equal(source: Path, out: Path) -> None:
+    """Fail unless the stock linear reader finds the same in both."""
+    before, after = contents(source), contents(out)
+    for part in ("header", "schemas", "channels", "messages", "attachments", "metadata"):
+        assert getattr(before, part) == getattr(after, part), (source.name, part)
