@@ -56,7 +56,8 @@ class McapConverter:
 class McapReader:
     """One open MCAP file; see `mediaref_tools.log.LogReader`.
 
-    A message's position is its chunk's place in the file, shifted by 32 bits, plus its own in the chunk. Payloads are
+    A message's position is the place in the file of its chunk, or of the loose messages that are read with it, shifted by
+    32 bits, plus its own in there. Payloads are
     views into their chunk, which stays in memory as long as one of them does.
 
     Attributes:
@@ -177,10 +178,8 @@ class McapReader:
     def _load(self, span: Span, wanted: Mapping[int, Channel], start_ns: int, stop_ns: int) -> list[Message]:
         content, entries = self._index.read(span)
         place = span.offset << 32
-        # A run's own bytes count in the upper half, so that runs and chunks sort by their place in the file.
-        shift = 32 if span.compression is None else 0
         return [
-            Message(channel, log_time_ns, publish_time_ns, sequence, content[start:stop], place + (offset << shift))
+            Message(channel, log_time_ns, publish_time_ns, sequence, content[start:stop], place + offset)
             for channel_id, sequence, log_time_ns, publish_time_ns, offset, start, stop in entries
             if start_ns <= log_time_ns < stop_ns and (channel := wanted.get(channel_id)) is not None
         ]

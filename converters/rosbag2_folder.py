@@ -9,18 +9,20 @@ from __future__ import annotations
 import heapq
 import os
 import re
+import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from mediaref_tools.errors import LogError
-from mediaref_tools.log import Loss, Message
+from mediaref_tools.log import ChannelStats, Loss, Message
 
 from .rosbag2_metadata import Metadata, parse
+from .rosbag2_scratch import flush
 from .rosbag2_zstd import plain
 
-__all__ = ["METADATA", "Folder", "Part", "in_time_order", "miscounts", "read", "storage"]
+__all__ = ["METADATA", "Folder", "Part", "in_time_order", "miscounts", "read", "storage", "total"]
 
 METADATA = "metadata.yaml"
 SUFFIXES = {"sqlite3": ".db3", "mcap": ".mcap"}
@@ -67,6 +69,32 @@ class Folder:
             # a link is not followed: a stranger's log must not pull other files of this machine into the output
             if str(relative) not in taken and not path.is_symlink() and (path.is_file() or path.is_dir()):
                 yield path, relative
+
+    def copy_rest(self, out: Path, storage_files: Iterable[Path], metadata: str | None) -> None:
+        """Write into a new folder what is not storage: `metadata.yaml` with a new text, everything else as it is.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        for path, relative in self.rest(storage_files):
+            target = out / relative
+            if path.is_dir():
+                target.mkdir()
+            else:
+                shutil.copy2(path, target)
+                flush(target)
+        if metadata is not None:
+            with (out / METADATA).open("x", encoding="utf-8", newline="") as file:
+                file.write(metadata)
+            flush(out / METADATA)
+        flush(out)
+
+
+def total(a: ChannelStats, b: ChannelStats) -> ChannelStats:
+    """What a channel holds that lies in two files."""
+    first = [each for each in (a.first_ns, b.first_ns) if each is not None]
+    last = [each for each in (a.last_ns, b.last_ns) if each is not None]
+    return ChannelStats(a.messages + b.messages, a.bytes + b.bytes, min(first, default=None), max(last, default=None))
 
 
 def storage(path: Path) -> str | None:

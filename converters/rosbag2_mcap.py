@@ -6,7 +6,6 @@ converter's own.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, Rec
 from . import rosmsg
 from .mcap import McapReader
 from .mcap_writer import McapWriter
-from .rosbag2_folder import METADATA, Folder, Part, in_time_order, miscounts, read, storage
+from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
 from .rosbag2_metadata import retyped
 from .rosbag2_scratch import Scratch, flush
 from .rosbag2_zstd import compress, is_compressed
@@ -129,12 +128,12 @@ class Rosbag2McapReader:
             LogError: The log is closed, or can't be read.
         """
         self._check_open()
-        total = {channel.id: ChannelStats(0, 0, None, None) for channel in self.channels}
+        found = {channel.id: ChannelStats(0, 0, None, None) for channel in self.channels}
         for split in self._splits:
             for channel_id, stats in split.reader.stats().items():
                 key = split.channel_of[channel_id].id
-                total[key] = _sum(total[key], stats)
-        return total
+                found[key] = total(found[key], stats)
+        return found
 
     def messages(
         self,
@@ -290,18 +289,7 @@ class Rosbag2McapWriter:
                 if split.is_zstd:
                     compress(target.with_name(f"{target.name}.building"), target)
                     flush(target)
-            for path, relative in self._folder.rest(split.file for split in self._splits):
-                target = self._out / relative
-                if path.is_dir():
-                    target.mkdir()
-                else:
-                    shutil.copy2(path, target)
-                    flush(target)
-            if self._metadata is not None:
-                with (self._out / METADATA).open("x", encoding="utf-8", newline="") as file:
-                    file.write(self._metadata)
-                flush(self._out / METADATA)
-            flush(self._out)
+            self._folder.copy_rest(self._out, [split.file for split in self._splits], self._metadata)
         except (LogError, OutputError):
             raise
         except OSError as error:
@@ -316,9 +304,3 @@ class Rosbag2McapWriter:
         position, number = divmod(message.position, len(self._splits))
         channel = self._channels[number][self._own[number][message.channel.id]]
         return number, message._replace(channel=channel, position=position)
-
-
-def _sum(a: ChannelStats, b: ChannelStats) -> ChannelStats:
-    first = [each for each in (a.first_ns, b.first_ns) if each is not None]
-    last = [each for each in (a.last_ns, b.last_ns) if each is not None]
-    return ChannelStats(a.messages + b.messages, a.bytes + b.bytes, min(first, default=None), max(last, default=None))

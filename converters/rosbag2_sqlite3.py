@@ -16,7 +16,7 @@ from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, Rec
 
 from . import rosmsg
 from .rosbag2_database import MAGIC, Database, companions, opened, recovered, sound
-from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage
+from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
 from .rosbag2_scratch import Scratch
 from .rosbag2_sqlite3_writer import Rosbag2Sqlite3Writer, Split
 from .rosbag2_zstd import ZSTD, decompressor, head, inflated, is_compressed
@@ -108,13 +108,13 @@ class Rosbag2Sqlite3Reader:
         self._check_open()
         if self._tallies is None:
             self._tallies = [split.database.tally(sizes=True) for split in self._splits]
-        total = {channel.id: ChannelStats(0, 0, None, None) for channel in self.channels}
+        found = {channel.id: ChannelStats(0, 0, None, None) for channel in self.channels}
         for channel_of, tally in zip(self._channels_of, self._tallies, strict=True):
             for topic_id, stats in tally.items():
                 if (channel := channel_of.get(topic_id)) is not None:
-                    total[channel.id] = _sum(total[channel.id], stats)
+                    found[channel.id] = total(found[channel.id], stats)
         self._count()
-        return total
+        return found
 
     def messages(
         self,
@@ -258,12 +258,6 @@ class Rosbag2Sqlite3Reader:
         if self._folder is not None:
             losses += miscounts(self._folder, self._known, topics, orphans)
         self._miscounts = losses
-
-
-def _sum(a: ChannelStats, b: ChannelStats) -> ChannelStats:
-    first = [each for each in (a.first_ns, b.first_ns) if each is not None]
-    last = [each for each in (a.last_ns, b.last_ns) if each is not None]
-    return ChannelStats(a.messages + b.messages, a.bytes + b.bytes, min(first, default=None), max(last, default=None))
 
 
 def _channels(splits: Sequence[Split]) -> tuple[tuple[Channel, ...], list[dict[int, Channel]]]:

@@ -5,7 +5,6 @@ Nothing is written at the output before `commit`: until then the records wait in
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from mediaref_tools.log import Channel, Message, Record, RecordKind
 
 from . import rosmsg
 from .rosbag2_database import Database
-from .rosbag2_folder import METADATA, Folder
+from .rosbag2_folder import Folder
 from .rosbag2_metadata import parse, retyped
 from .rosbag2_rebuild import Plan, check, failed, rebuild
 from .rosbag2_scratch import Scratch, flush
@@ -149,8 +148,7 @@ class Rosbag2Sqlite3Writer:
                 self._out.mkdir()
                 for number, split in enumerate(self._splits):
                     self._build(number, self._out / split.file.name)
-                self._copy_rest(self._folder)
-                flush(self._out)
+                self._folder.copy_rest(self._out, [split.file for split in self._splits], self._metadata)
             flush(self._out.parent)
         except sqlite3.Error as error:
             raise failed(error, self._out) from error
@@ -180,19 +178,6 @@ class Rosbag2Sqlite3Writer:
         if is_zstd:
             compress(database, target)
         flush(target)
-
-    def _copy_rest(self, folder: Folder) -> None:
-        for path, relative in folder.rest(split.file for split in self._splits):
-            target = self._out / relative
-            if path.is_dir():
-                target.mkdir()
-            else:
-                shutil.copy2(path, target)
-                flush(target)
-        if self._metadata is not None:
-            with (self._out / METADATA).open("x", encoding="utf-8", newline="") as file:
-                file.write(self._metadata)
-            flush(self._out / METADATA)
 
 
 def _records(path: Path, like: Database) -> sqlite3.Connection:

@@ -143,6 +143,7 @@ class _Player:
         self._drawn = self._dropped = 0
         self._help = self._stepped = False
         self._columns = self._rows = 0
+        self._state = "playing"
 
     def run(self, frames: int | None) -> None:
         """Play until the end, `frames` or "q"."""
@@ -163,7 +164,8 @@ class _Player:
         """How long nothing changes; None is until a key is pressed."""
         change_ns = self._playback.next_change_ns()
         if change_ns is None:
-            return None if self._screen.has_keys else 0.0
+            # The clock may have come to the end since it was drawn.
+            return None if self._state != "playing" and self._screen.has_keys else 0.0
         return max(min(change_ns, _STATUS_NS), began_ns + _REDRAW_NS - monotonic_ns(), 0) / 1e9
 
     def _press(self, key: str) -> None:
@@ -192,6 +194,7 @@ class _Player:
             self._shown = []
             parts.append("\x1b[0m\x1b[2J")
         time_ns, shown = self._playback.shown()
+        self._state = "end" if self._playback.at_end else "paused" if self._playback.paused else "playing"
         if self._help:
             width = max(map(len, KEYS))
             lines = [f"{key:<{width}}  {what}" for key, what in KEYS.items()]
@@ -223,10 +226,9 @@ class _Player:
 
     def _status(self, time_ns: int) -> str:
         playback, stage = self._playback, self._stage
-        state = "end" if playback.at_end else "paused" if playback.paused else "playing"
         length_ns = playback.stop_ns - stage.start_ns
         fields = [
-            f"{state} {float(playback.speed):g}x",
+            f"{self._state} {float(playback.speed):g}x",
             f"{seconds_text(time_ns - stage.start_ns)} of {seconds_text(length_ns)[1:]}",
             "? help",
             f"drawn {self._drawn}, dropped {self._dropped}",

@@ -74,6 +74,7 @@ def test_one_bad_chunk_of_ten_costs_its_ten_messages(tmp_path: Path, lie: str) -
     assert times == [i for i in range(100) if not 40 <= i < 50]
     assert [loss.messages for loss in losses] == [10]
     assert losses[0].where.startswith("chunk at byte ")
+    assert ("expected at most" in losses[0].what) == lie.startswith("huge")
 
 
 def test_a_bad_chunk_without_an_index_is_counted_by_the_statistics(tmp_path: Path) -> None:
@@ -198,6 +199,18 @@ def test_messages_of_channels_that_nothing_declares(tmp_path: Path) -> None:
     assert sorted(loss.messages or 0 for loss in losses) == [1, 2]
 
 
+def test_a_channel_that_turns_up_after_the_log_was_opened_is_a_loss(tmp_path: Path) -> None:
+    # Nothing but reading every chunk would tell of /late: the summary leaves it out, and so does the message index.
+    parts = chunk([message(1, 1), message(2, 2)], before=declared(2, "/late", 2))
+    raw_log(tmp_path / "a", [*declared(), *parts[:2]], declared())
+    with McapReader(tmp_path / "a") as reader:
+        assert [m.log_time_ns for m in reader.messages()] == [1]
+        assert [loss.messages for loss in reader.losses] == [1]
+        assert reader.stats() == scanned(reader)
+        copy(reader, tmp_path / "b")
+    assert len(contents(tmp_path / "b").messages) == 1
+
+
 def test_a_schema_that_is_nowhere_is_none(tmp_path: Path) -> None:
     raw_log(tmp_path / "a", [Channel(1, "/a", "cdr", {}, 9), message(1, 1)])
     times, losses = read(tmp_path / "a")
@@ -230,7 +243,7 @@ def test_an_index_that_lists_more_than_there_is(tmp_path: Path) -> None:
 
 
 def test_chunk_times_that_are_left_out_hide_nothing_and_wrong_ones_are_a_loss(tmp_path: Path) -> None:
-    for start, end, lost in ((0, 0, 0), (9, 3, 0), (5, 6, 1)):
+    for start, end, lost in ((0, 0, 0), (9, 3, 0), (5, 9, 1), (3, 7, 1)):
         lies: dict[str, Any] = {"message_start_time": start, "message_end_time": end}
         data = [*declared(), *chunk([message(1, 4), message(1, 8)], **lies), *chunk([message(1, 2)])]
         raw_log(tmp_path / "a", data, [*declared(), statistics(3, chunk_count=2)])

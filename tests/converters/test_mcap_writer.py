@@ -302,6 +302,14 @@ def test_the_records_that_are_already_there_stay_and_share_a_schema(tmp_path: Pa
     assert_equal(tmp_path / "b", tmp_path / "c")
 
 
+def test_schemas_that_are_equal_stay_apart(tmp_path: Path) -> None:
+    raw_log(tmp_path / "a", [*declared(), *declared(2, "/b", 2), message(2, 1)])
+    with McapReader(tmp_path / "a") as reader:
+        copy(reader, tmp_path / "b")
+    assert list(contents(tmp_path / "b").schemas.values()) == [2]
+    assert_equal(tmp_path / "a", tmp_path / "b")
+
+
 def test_rosbags_types_agree_with_the_schema_that_is_written(tmp_path: Path) -> None:
     write_log(tmp_path / "a", profile="ros1")
     rewrite(tmp_path / "a", tmp_path / "b", "string")
