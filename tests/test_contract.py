@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 
 from mediaref_tools.log import Converter
+from mediaref_tools.testing import ConverterContract
 
-pytest.register_assert_rewrite("mediaref_tools.contract", "mediaref_tools.testing")
-
-from mediaref_tools.testing import ConverterContract  # noqa: E402  asserts must be rewritten before
-
-from .converters.samples import (  # noqa: E402
+from .converters.samples import (
     sample_mcap,
     sample_rosbag1,
     sample_rosbag2_mcap,
