@@ -56,9 +56,9 @@ class McapConverter:
 class McapReader:
     """One open MCAP file; see `mediaref_tools.log.LogReader`.
 
-    A message's position is the place in the file of its chunk, or of the loose messages that are read with it, shifted by
-    32 bits, plus its own in there. Payloads are
-    views into their chunk, which stays in memory as long as one of them does.
+    A message's position is the place in the file of its chunk, or of the run of loose messages that it is in, shifted
+    by 32 bits, plus its own place in there. Payloads are views into their chunk, which stays in memory as long as one
+    of them does.
 
     Attributes:
         path: The file.

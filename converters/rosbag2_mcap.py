@@ -6,7 +6,9 @@ converter's own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -92,19 +94,15 @@ class Rosbag2McapReader:
                 self._known.append(Loss(file.name, f"can't be read: {error}", self._folder.count(file)))
                 continue
             channel_of = {}
+            twins: Counter[object] = Counter()
             for channel in reader.channels:
                 rest = (channel.encoding, channel.definition, tuple(sorted(channel.attributes.items())), channel.role)
-                key = (channel.topic, channel.type, *rest)
+                like = (channel.topic, channel.type, *rest)
+                # two that are equal in one file are two publishers: each goes with the one of its rank elsewhere
+                key = (like, twins[like])
+                twins[like] += 1
                 if key not in channels:
-                    channels[key] = Channel(
-                        len(channels) + 1,
-                        channel.topic,
-                        channel.type,
-                        channel.encoding,
-                        channel.definition,
-                        channel.attributes,
-                        channel.role,
-                    )
+                    channels[key] = replace(channel, id=len(channels) + 1)
                 channel_of[channel.id] = channels[key]
             self._splits.append(_Split(reader, file, is_zstd, channel_of))
         if not self._splits:

@@ -68,7 +68,8 @@ class Cells:
         else:
             assert char.isprintable(), f"control character {char!r}"
             assert self._column < self.columns, f"beyond the last column: {char!r} in row {self._row}"
-            if self.rows is not None:
+            if self.modes.get("1049"):
+                assert self.rows is not None
                 assert self._row < self.rows, "below the last row"
             self._cells[self._row, self._column] = Cell(char, self._front, self._back)
             self._column += 1
@@ -76,6 +77,9 @@ class Cells:
     def _do(self, private: str, numbers: list[int], final: str) -> None:
         if private:
             self.modes[str(numbers[0])] = final == "h"
+            if numbers[0] == 1049:
+                self._cells.clear()
+                self._row = self._column = 0
         elif final == "H":
             self._row, self._column = numbers[0] - 1, numbers[1] - 1
         elif final == "J":

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcap.reader import make_reader
+from mcap.writer import Writer as McapWriter
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -181,6 +183,26 @@ def test_broken_file_among_others_is_a_loss(tmp_path: Path) -> None:
     with open_log(log) as reader:
         assert sum(1 for _ in reader.messages()) == 20
         assert reader.losses[0].where == "part_0.mcap"
+
+
+def test_equal_channels_of_one_file_stay_apart(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.mkdir()
+    for number in range(2):
+        with (log / f"part_{number}.mcap").open("xb") as file:
+            writer = McapWriter(file)
+            writer.start("ros2", "test")
+            schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data")
+            twins = [writer.register_channel("/chat", "cdr", schema, {}) for _ in range(2)]
+            for each in range(6):
+                writer.add_message(twins[each % 2], each, b"\0\1\0\0", each, 0)
+            writer.finish()
+    with open_log(log) as reader:
+        assert [stats.messages for stats in reader.stats().values()] == [6, 6]
+        out = rewrite(reader, tmp_path / "out", set())
+    for folder in (log, out):
+        with (folder / "part_1.mcap").open("rb") as file:
+            assert [message.channel_id for _, _, message in make_reader(file).iter_messages()] == [1, 2] * 3
 
 
 def test_bad_input(tmp_path: Path) -> None:

@@ -423,6 +423,28 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     assert peaks[1] < peaks[0] + 50_000
 
 
+@pytest.mark.parametrize("index", [True, False])
+def test_sqlite_never_sorts_payloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: bool) -> None:
+    """Without an index it would put the whole log into temporary files before the first message."""
+    path = by_sqlite(tmp_path / "log.db3", mixed(), index=index)
+    statements: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(path: str, **options: Any) -> Any:
+        connection = connect(path, **options)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    with opened(path) as reader:
+        monkeypatch.setattr(sqlite3, "connect", traced)
+        assert len(list(reader.messages())) == len(list(reader.messages([CAMERA, RAW, CHATTER]))) == 30
+    monkeypatch.undo()
+    with closing(sqlite3.connect(path)) as db:
+        for statement in {each for each in statements if "data FROM" in each and "typeof" not in each}:
+            assert "TEMP B-TREE" not in str(db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall())
+    assert statements
+
+
 def test_claims(tmp_path: Path) -> None:
     claims = Rosbag2Sqlite3Converter().claims
     (tmp_path / "empty").mkdir()
