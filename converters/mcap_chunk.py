@@ -129,8 +129,6 @@ def _lz4(data: memoryview, size: int) -> bytes:
             frame = LZ4FrameDecompressor()
             parts.append(frame.decompress(rest, left))
             left -= len(parts[-1])
-            if left and not frame.eof:
-                raise LogError("lz4 data is cut short: expected the end of its frame")
             rest = frame.unused_data or b""
     except (RuntimeError, MemoryError) as error:
         raise LogError(f"lz4 data can't be decompressed: {error}") from error

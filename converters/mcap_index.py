@@ -75,8 +75,10 @@ class Tally:
             return
         count[0] += 1
         count[1] += size
-        count[2] = min(count[2], log_time_ns)
-        count[3] = max(count[3], log_time_ns)
+        if log_time_ns < count[2]:
+            count[2] = log_time_ns
+        elif log_time_ns > count[3]:
+            count[3] = log_time_ns
 
     def merge(self, other: Tally) -> None:
         """Count all that another tally counted."""

@@ -24,6 +24,7 @@ __all__ = ["scan"]
 _RUN_SIZE = 1 << 20  # loose messages are read together up to this many bytes
 _KNOWN = frozenset(int(opcode) for opcode in Opcode)
 _DECLARATIONS = frozenset({int(Opcode.SCHEMA), int(Opcode.CHANNEL)})
+_MESSAGE, _MESSAGE_INDEX = int(Opcode.MESSAGE), int(Opcode.MESSAGE_INDEX)
 
 
 class _Run:
@@ -37,8 +38,10 @@ class _Run:
 
     def add(self, channel_id: int, log_time_ns: int, end: int) -> None:
         self.end = end
-        self.start_ns = min(self.start_ns, log_time_ns)
-        self.end_ns = max(self.end_ns, log_time_ns)
+        if log_time_ns < self.start_ns:
+            self.start_ns = log_time_ns
+        elif log_time_ns > self.end_ns:
+            self.end_ns = log_time_ns
         self.messages += 1
         self.channels.add(channel_id)
 
@@ -55,11 +58,11 @@ class _Scan:
 
     def take(self, head: Head) -> None:
         """A record that is not the header, a footer or a part of the summary."""
-        if head.opcode == Opcode.MESSAGE_INDEX:
+        if head.opcode == _MESSAGE_INDEX:
             self._message_index(head)
             return
         self._end_chunk()
-        if head.opcode == Opcode.MESSAGE:
+        if head.opcode == _MESSAGE:
             self._message(head)
         elif head.opcode in _DECLARATIONS:
             _declare(self._index, head)
@@ -156,10 +159,12 @@ def scan(source: Source) -> Index:
     end = len(MAGIC)
     for head in source.walk(end, source.size):
         end = head.end
-        if head.opcode == Opcode.FOOTER:
+        if head.opcode == _MESSAGE:  # a log without chunks has millions of them
+            state.take(head)
+        elif head.opcode == Opcode.FOOTER:
             footer = head
             break
-        if head.opcode == Opcode.STATISTICS or (data_end and head.opcode in _DECLARATIONS):
+        elif head.opcode == Opcode.STATISTICS or (data_end and head.opcode in _DECLARATIONS):
             summary.append(head)
         elif head.opcode == Opcode.DATA_END:
             data_end = head
@@ -213,7 +218,7 @@ def _check_end(index: Index, footer: Head | None, end: int) -> None:
         opcode, length = RECORD.unpack(rest)
         left = source.size - end - RECORD.size
         what = f"the log is cut inside a record: it says that it has {length} bytes, {left} are left"
-        index.losses.note(Head(opcode, end, length, b"").where, what)
+        index.losses.note(Head(opcode, end, end, length, b"").where, what)
 
 
 def _is_sound(index: Index, footer: Head) -> bool:

@@ -30,20 +30,16 @@ _NAMES = {int(opcode): opcode.name.lower().replace("_", " ") for opcode in Opcod
 
 
 class Head(NamedTuple):
-    """Where a record lies: `offset` is its opcode's, `length` counts what follows its 9 bytes.
+    """Where a record lies: from `offset`, its opcode's, to `end`; `length` counts what follows its first 9 bytes.
 
     `lead` is the first bytes of what follows, at most 64.
     """
 
     opcode: int
     offset: int
+    end: int
     length: int
     lead: bytes
-
-    @property
-    def end(self) -> int:
-        """The offset behind the record."""
-        return self.offset + RECORD.size + self.length
 
     @property
     def where(self) -> str:
@@ -122,11 +118,11 @@ class Source:
             if len(data) < RECORD.size:
                 return
             opcode, length = RECORD.unpack_from(data)
-            head = Head(opcode, start, length, data[RECORD.size : RECORD.size + length])
-            if opcode == 0 or head.end > stop:
+            end = start + RECORD.size + length
+            if opcode == 0 or end > stop:
                 return
-            yield head
-            start = head.end
+            yield Head(opcode, start, end, length, data[RECORD.size : RECORD.size + length])
+            start = end
 
     def close(self) -> None:
         """Let go of the file."""

@@ -27,17 +27,27 @@ class Building:
         Raises:
             OutputError: It exists and may not be overwritten, or it and the source lie in each other.
         """
+        try:
+            ours, theirs = out.resolve(), source.resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise OutputError(f"output can't be a folder: {error}: {str(out)!r}") from error
+        if not ours.name:
+            raise OutputError(f"output must be a folder of its own, not the root of a disk: {out}")
+        out = out if out.name not in ("", "..") else ours
         self.out, self.source = out, source
         self.folder = out.with_name(out.name + ".partial")
+        self._old = out.with_name(out.name + ".old")
         self._committed = False
-        ours, theirs = out.resolve(), source.resolve()
-        if ours == theirs or ours in theirs.parents or theirs in ours.parents:
+        folders = (ours, ours.with_name(ours.name + ".partial"))
+        if any(mine == theirs or mine in theirs.parents or theirs in mine.parents for mine in folders):
             raise OutputError(f"the output and the log may not lie in each other: {out} and {source}")
         if out.exists():
             if not overwrite:
                 raise OutputError(f"output exists: choose another, or --overwrite it: {out}")
             if not (out / MANIFEST).is_file():
                 raise OutputError(f"only a dataset may be overwritten, and this is none: {out}")
+            if self._old.exists():
+                raise OutputError(f"in the way of the dataset that is overwritten; move it away: {self._old}")
         if self.folder.exists() and not (self.folder / _MARKER).exists():
             raise OutputError(f"not left behind by a conversion, so it is not touched; move it away: {self.folder}")
 
@@ -71,9 +81,7 @@ class Building:
         _sync(self.folder)
         old: Path | None = None
         if self.out.exists():
-            old = self.out.with_name(self.out.name + ".old")
-            if old.exists():
-                raise OutputError(f"in the way of the dataset that is overwritten; move it away: {old}")
+            old = self._old
             self.out.rename(old)
         self.folder.rename(self.out)
         self._committed = True

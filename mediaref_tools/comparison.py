@@ -6,8 +6,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from heapq import merge
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from mediaref_tools.log import Channel, Message
 
@@ -32,8 +31,7 @@ def compare(first: Iterable[Message], second: Iterable[Message]) -> Comparison:
     channels: dict[int, tuple[Channel, bytes]] = {}
     open_: Counter[bytes] = Counter()
     compared = beyond = 0
-    streams = (_marked(first, 1), _marked(second, -1))
-    for _, sign, message in merge(*streams, key=lambda item: item[0]):
+    for sign, message in _in_step(iter(first), iter(second)):
         key = fingerprint(message, channels)
         compared += sign > 0
         if open_[key] == -sign:
@@ -45,8 +43,24 @@ def compare(first: Iterable[Message], second: Iterable[Message]) -> Comparison:
     return Comparison(compared, beyond + sum(abs(count) for count in open_.values()))
 
 
-def _marked(messages: Iterable[Message], sign: Literal[1, -1]) -> Iterator[tuple[int, int, Message]]:
-    return ((message.log_time_ns, sign, message) for message in messages)
+def _in_step(first: Iterator[Message], second: Iterator[Message]) -> Iterator[tuple[int, Message]]:
+    """Both streams by log time, by turns where that is equal: equal logs meet message by message."""
+    left, right = next(first, None), next(second, None)
+    turn = 1
+    while left is not None or right is not None:
+        if right is None:
+            turn = 1
+        elif left is None:
+            turn = -1
+        elif left.log_time_ns != right.log_time_ns:
+            turn = 1 if left.log_time_ns < right.log_time_ns else -1
+        if turn > 0 and left is not None:
+            yield 1, left
+            left = next(first, None)
+        elif right is not None:
+            yield -1, right
+            right = next(second, None)
+        turn = -turn
 
 
 def fingerprint(message: Message, channels: dict[int, tuple[Channel, bytes]]) -> bytes:

@@ -87,9 +87,9 @@ def convert(
                 topics=tuple(_entry(track, reader) for track in tracks),
                 kept=todo.kept,
                 losses=tuple(LossReport(where=x.where, what=x.what, messages=x.messages) for x in reader.losses),
-                warnings=(),
+                warnings=_warnings(reader),
             )
-        found = _prove(reader, building.folder, manifest, on_progress)
+        found = _prove(reader, building.folder, building.scratch, manifest, on_progress)
         manifest = _with_quality(manifest, found)
         manifest.write(building.folder)
         building.commit()
@@ -155,7 +155,7 @@ def _add(track: Track, message: Message, reader: LogReader) -> tuple[Record, int
     return track.add(message, reader.image), track.bytes_out - before
 
 
-def _prove(reader: LogReader, dataset: Path, manifest: Manifest, on_progress: OnProgress) -> Findings:
+def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, on_progress: OnProgress) -> Findings:
     """Decode what was muxed, compare it with the source, and fill in the frames table's PSNR.
 
     Raises:
@@ -175,7 +175,7 @@ def _prove(reader: LogReader, dataset: Path, manifest: Manifest, on_progress: On
             f"{found.comparison.different} messages of the rewritten log differ from the source's, so no dataset was "
             "made; please report this"
         )
-    filled = dataset / f"{FRAMES}.new"
+    filled = scratch / FRAMES
     table.with_psnr(found.psnr_db, filled)
     table.close()
     filled.replace(dataset / FRAMES)
@@ -195,6 +195,14 @@ def _entry(track: Track, reader: LogReader) -> TopicEntry:
         psnr_p1_db=None,
         reason=track.reason,
         segments=tuple(track.segments),
+    )
+
+
+def _warnings(reader: LogReader) -> tuple[str, ...]:
+    topics = sorted({channel.topic for channel in reader.channels if channel.role == "record"})
+    return tuple(
+        f"{topic} holds references already: they are copied as they are, and the media that they name are not"
+        for topic in topics
     )
 
 

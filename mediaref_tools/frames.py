@@ -133,10 +133,13 @@ class FramesTable:
         path = dataset / FRAMES
         try:
             self._file = pq.ParquetFile(path)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(f"frames table can't be read: {error}: {path}") from error
-        if self._file.schema_arrow.names != SCHEMA.names:
-            raise DatasetError(f"frames table has columns {self._file.schema_arrow.names}: {path}")
+        if not self._file.schema_arrow.equals(SCHEMA):
+            raise DatasetError(
+                "frames table has other columns or types than this version's: convert again, or use the version that "
+                f"wrote it: {path}"
+            )
         self._path = path
         self._lock = threading.Lock()
         self._groups: dict[str, list[int]] = {}
@@ -168,9 +171,14 @@ class FramesTable:
     def rows(self, topic: str) -> Iterator[FrameRow]:
         """The rows of a topic, in order."""
         for group in self._groups.get(topic, []):
-            columns = self._read([group], None).to_pydict()
+            try:
+                columns = self._read([group], None).to_pydict()
+            except (ValueError, KeyError, pa.ArrowException) as error:
+                if isinstance(error, DatasetError):
+                    raise
+                raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
             media = columns.pop("media")
-            columns["uri"] = [value["uri"] for value in media]
+            columns["uri"] = [value["uri"] or "" for value in media]
             columns["pts_ns"] = [value["pts_ns"] for value in media]
             for values in zip(*(columns[name] for name in _COLUMNS), strict=True):
                 yield FrameRow(*values)
@@ -179,7 +187,7 @@ class FramesTable:
         try:
             with self._lock:  # a ParquetFile is not for two threads at once
                 return self._file.read_row_groups(groups, columns=columns, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
 
     def with_psnr(self, psnr_db: Mapping[str, NDArray[np.float32]], out: Path) -> None:

@@ -82,6 +82,9 @@ class PixelDecoder:
         context = av.CodecContext.create(codec, "r")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
         context.thread_count = 1
+        context.options = {"max_pixels": str(_MAX_PIXELS)}
+        if codec == "mjpeg" and _is_cut(data):
+            raise ImageError(f"jpeg of {len(data)} bytes is cut: its last scan has no end marker")
         name = codec.replace("mjpeg", "jpeg")
         try:
             frames = context.decode(av.Packet(cast("bytes", data)))
@@ -148,6 +151,12 @@ class PixelDecoder:
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
+
+
+def _is_cut(data: bytes | memoryview) -> bool:
+    """Whether a JPEG lacks the end marker after its last scan: libavcodec would fill it up with grey, silently."""
+    whole = bytes(data)
+    return whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda")
 
 
 def file_size(data: bytes | memoryview) -> tuple[int, int]:

@@ -96,11 +96,14 @@ def _survey(log: LogReader, names: set[str], settings: Settings, scratch: Path) 
     tries: Counter[str] = Counter()
     decoder = PixelDecoder()
     start_ns: int | None = None
+    seen: set[tuple[str, int, int]] = set()
     while undecided:
         for message in log.messages(set(undecided), start_ns=start_ns):
             topic = message.channel.topic
-            if message.channel.role != "image":
+            key = (topic, message.log_time_ns, message.position)
+            if message.channel.role != "image" or key in seen:
                 continue
+            seen.add(key)
             try:
                 _try_encoder(decoder.picture(log.image(message)), settings, scratch)
             except (ImageError, EncodeError) as error:

@@ -21,13 +21,17 @@ from mediaref_tools.errors import ProofError
 from mediaref_tools.frames import FrameRow
 from mediaref_tools.layout import inside
 from mediaref_tools.pixels import plane
-from mediaref_tools.segment import TIME_BASE
+from mediaref_tools.segment import TIME_BASE, read_packets
 
 __all__ = ["Judge", "SegmentFrames", "psnr_db"]
 
 _BLOCK = 8
 _CLEAR = 8.0  # grey levels between two block means that no noise and no slow fade explain
 _MARGIN = 2.0
+_FAR, _OFF = (
+    16.0,
+    4.0,
+)  # grey levels of block means' error: no coding is that coarse; nor that coarse on a plain picture
 _RUN, _RUN_MIN = 60, 16  # frames that are judged together
 _RUN_SHARE = 0.75  # of its own error: measured on still footage, right runs have 0.96 and more, shifted ones 0.64
 _NS_PER_TICK = TIME_BASE.numerator * 1_000_000_000 // TIME_BASE.denominator
@@ -43,6 +47,7 @@ class SegmentFrames:
         """`dataset` is what uris are relative to."""
         self._dataset = dataset
         self._uri: str | None = None
+        self._packets: dict[int, tuple[int, int, bool]] = {}
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._next: tuple[int, av.VideoFrame] | None = None
 
@@ -60,7 +65,7 @@ class SegmentFrames:
         if row.uri != self._uri:
             self.close()
             self._uri = row.uri
-            self._frames = _decode(inside(self._dataset, row.uri))
+            self._packets, self._frames = _open(inside(self._dataset, row.uri))
             self._next = next(self._frames, None)
         chosen: tuple[int, av.VideoFrame] | None = None
         while self._next is not None and self._next[0] <= row.pts_ns:
@@ -70,11 +75,30 @@ class SegmentFrames:
             return None
         if chosen[0] != row.pts_ns:
             raise ProofError(f"pts_ns {row.pts_ns} shows the frame at {chosen[0]}: {row.uri}")
+        packet = (row.byte_offset, row.byte_size, row.keyframe)
+        if self._packets.get(row.pts_ns) != packet:
+            raise ProofError(
+                f"its packet is {self._packets.get(row.pts_ns)} in the file, {packet} in its row: {row.uri}"
+            )
         return plane(chosen[1], 0)[: row.height, : row.width]
 
     def close(self) -> None:
         """Let go of the open file."""
         self._uri, self._next, self._frames = None, None, iter(())
+
+
+def _open(path: Path) -> tuple[dict[int, tuple[int, int, bool]], Iterator[tuple[int, av.VideoFrame]]]:
+    """Packets by time (offset, size, whether a keyframe) as the file's own index has them, and its frames."""
+    try:
+        with av.open(str(path)) as container:
+            packets = read_packets(container.streams.video[0])
+    except (av.FFmpegError, OSError, IndexError):
+        return {}, iter(())
+    columns = [array.tolist() for array in packets]
+    table = {
+        pts_us * _NS_PER_TICK: (offset, size, keyframe) for pts_us, offset, size, keyframe in zip(*columns, strict=True)
+    }
+    return table, _decode(path)
 
 
 def _decode(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -141,6 +165,10 @@ class Judge:
 
     def _judge(self, at: int) -> None:
         mine = self._pairs[at]
+        error, contrast = float(np.mean(np.square(mine.decoded - mine.source))), float(np.var(mine.source))
+        if error > _FAR**2 or (error > _OFF**2 and error > contrast / 2):
+            self.wrong.add(mine.frame)  # nearer to no neighbour, perhaps, but it is not this picture
+            return
         for other in (*self._pairs[max(at - 1, 0) : at], *self._pairs[at + 1 : at + 2]):
             changed = np.abs(mine.source - other.source)
             own_error, other_error = np.square(mine.decoded - mine.source), np.square(mine.decoded - other.source)

@@ -109,7 +109,6 @@ class Track:
             or log_time_ns < now.last_ns
             or log_time_ns - now.last_ns > _GAP_NS
             or log_time_ns - now.start_ns >= self._settings.segment_ns
-            or self._embedded_bytes > _EMBEDDED_BYTES
         ):
             self._finish()
         if self._open is None:
@@ -132,8 +131,8 @@ class Track:
         self._embedded_bytes += len(image.data)
         width, height = file_size(image.data) if image.compressed else (image.width, image.height)
         record = self._take(message, image, MediaRef(uri=data_uri(image.data, media_type)), width, height)
-        if self._open is None and self._embedded_bytes > _EMBEDDED_BYTES:
-            self._flush()
+        if self._embedded_bytes > _EMBEDDED_BYTES:
+            self._finish()
         return record
 
     def _take(self, message: Message, image: ImageValue, ref: MediaRef, width: int, height: int) -> Record:
