@@ -129,13 +129,15 @@ class Screen:
         self.resized = True
 
     def _give_back(self) -> None:
-        # A terminal that is gone needs nothing back.
-        with suppress(OSError, ValueError):
-            self._output.write(_LEAVE)
-            self._output.flush()
-        if self._keys is not None and self._saved is not None:
-            with suppress(termios.error):
-                termios.tcsetattr(self._keys, termios.TCSADRAIN, self._saved)
+        try:
+            # A terminal that is gone needs nothing back.
+            with suppress(OSError, ValueError):
+                self._output.write(_LEAVE)
+                self._output.flush()
+        finally:  # for whoever presses Ctrl-C twice
+            if self._keys is not None and self._saved is not None:
+                with suppress(termios.error):
+                    termios.tcsetattr(self._keys, termios.TCSADRAIN, self._saved)
 
     def _listen(self) -> None:
         if threading.current_thread() is not threading.main_thread():

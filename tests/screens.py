@@ -21,7 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 HALF_BLOCK = "\N{UPPER HALF BLOCK}"
-_TOKEN = re.compile(r"\x1b\[(?P<private>\??)(?P<numbers>[0-9;]*)(?P<final>[A-Za-z])|(?P<char>[^\x1b])", re.DOTALL)
+# A sequence in whose middle another one begins is none: a write that a signal ends leaves such.
+_TOKEN = re.compile(
+    r"\x1b\[(?P<private>\??)(?P<numbers>[0-9;]*)((?P<final>[A-Za-z])|(?=\x1b))|\x1b(?=\x1b)|(?P<char>[^\x1b])",
+    re.DOTALL,
+)
 
 Color = tuple[int, int, int]
 
@@ -55,7 +59,7 @@ class Cells:
             place = match.end()
             if match["char"] is not None:
                 self._put(match["char"])
-            else:
+            elif match["final"] is not None:
                 self._do(match["private"], [int(n or 0) for n in match["numbers"].split(";")], match["final"])
         self._rest = text[place:]
         assert len(self._rest) < 40, f"not understood: {self._rest[:40]!r}"
@@ -140,8 +144,8 @@ class Terminal:
         """Run `mediaref` with these arguments; `keys` False gives it no terminal to read keys from."""
         self.master, self.slave = pty.openpty()
         self.cells = Cells(columns, rows)
-        # A read may end in the middle of a character.
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        # A read may end in the middle of a character, and a signal may end a write there.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._set_size(columns, rows)
         self.settings = termios.tcgetattr(self.slave)
         inherited = {

@@ -129,11 +129,6 @@ def test_more_differences_than_are_held_are_still_counted(monkeypatch: pytest.Mo
     assert compare(stream(), stream()).different == 0
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="comparison.py compare: of one time all of the first log come before any of the second, so above 100 000 "
-    "of them equal logs differ (a log whose clock stands still)",
-)
 def test_more_messages_at_one_time_than_are_held_still_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "_MOST", 10)
     messages = [Message(IMU, 0, 0, n, b"x") for n in range(30)]

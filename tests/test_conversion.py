@@ -141,18 +141,7 @@ def test_topic_of_nothing_but_bad_frames_is_kept(tmp_path: Path, count: int) -> 
     assert [m for m in after if m.topic == "/bad"] == [m for m in before if m.topic == "/bad"]
 
 
-@pytest.mark.parametrize(
-    "neighbours",
-    [
-        0,
-        pytest.param(
-            9,
-            marks=pytest.mark.xfail(
-                strict=True, reason="plan counts a frame again for each other topic that is decided at its log time"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("neighbours", [0, 9])
 def test_topic_that_begins_with_one_bad_frame_is_not_kept(tmp_path: Path, neighbours: int) -> None:
     """Cameras that are triggered together have messages at one log time."""
     messages = camera("/bad")
@@ -199,7 +188,6 @@ def test_globs_choose_topics(tmp_path: Path) -> None:
     assert not (tmp_path / "no").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="a track hands embedded rows on only where no segment is open")
 def test_rows_of_embedded_frames_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a camera breaks in the middle of a segment, whatever comes after is embedded."""
     limit = 64 * 1024
@@ -220,7 +208,6 @@ def test_rows_of_embedded_frames_do_not_pile_up(tmp_path: Path, monkeypatch: pyt
     assert max(handed) < 2 * limit
 
 
-@pytest.mark.xfail(strict=True, reason="records that were there before come along, their video does not, silently")
 def test_converting_a_rewritten_log_leaves_no_reference_without_its_video(tmp_path: Path) -> None:
     source = log_of(tmp_path, "mcap", camera("/one") + camera("/two"))
     convert(source, tmp_path / "first", settings=Settings(topics=("/one",)))
@@ -230,4 +217,4 @@ def test_converting_a_rewritten_log_leaves_no_reference_without_its_video(tmp_pa
         for record in records(tmp_path / "second" / source.name, "mcap")
         if not (tmp_path / "second" / record.uri).exists()
     ]
-    assert broken == [] or not report.lossless or report.warnings
+    assert broken == [] or any("/one" in warning for warning in report.warnings)

@@ -26,7 +26,7 @@ NAMES = st.one_of(
 
 def unfolded(name: str) -> str:
     """The topic of a folder, by the docstring's rules read backwards: what can be undone is injective."""
-    if name == "~2F":
+    if name == "~":
         return "/"
     slash, body = ("", name[2:]) if name.startswith("~~") else ("/", name)
     parts = re.findall(r"~[0-9A-F]{2}|.", body)
@@ -41,7 +41,10 @@ def unfolded(name: str) -> str:
 @example("//-_.~")
 @example("~~/.")
 def test_a_folder_tells_its_topic(topic: str) -> None:
-    assert unfolded(topic_folder(topic)) == topic
+    folder = topic_folder(topic)
+    assert len(folder) <= 200
+    if not re.search(r"~~[0-9a-f]{32}$", folder):  # too long to be spelled out
+        assert unfolded(folder) == topic
 
 
 @given(NAMES, NAMES)
@@ -90,13 +93,12 @@ def test_names_people_see() -> None:
     assert topic_folder("camera/image_raw") == "~~camera-image_raw"
     assert topic_folder("/a b") == "a~20b"
     assert topic_folder("/é") == "~C3~A9"
-    assert topic_folder("/") == "~2F"
+    assert topic_folder("/") == "~"
     assert topic_folder("/.x") == "~2Ex"
     assert segment_uri("/camera/image_raw", 7) == "media/camera-image_raw/000007.mp4"
     assert segment_uri("/c", 1_000_000) == "media/c/1000000.mp4"
 
 
-@pytest.mark.xfail(strict=True, reason="layout.py topic_folder: no file system takes names of more than 255 bytes")
 @pytest.mark.parametrize("topic", ["/" + "a" * 300, "/" + "é" * 60, "/" + "/".join(["camera"] * 60)])
 def test_long_topics_get_names_that_file_systems_take(topic: str, tmp_path: Path) -> None:
     (tmp_path / topic_folder(topic)).mkdir()
@@ -161,21 +163,18 @@ def test_relative_dataset_folders_work(tmp_path: Path, monkeypatch: pytest.Monke
         inside(Path(), f"../{tmp_path.name}/x.mp4")
 
 
-@pytest.mark.xfail(strict=True, reason="layout.py inside: IndexError of path.parts[0]")
 @pytest.mark.parametrize("uri", ["", ".", "./", "./."])
 def test_uris_that_name_nothing_are_refused(uri: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
         inside(tmp_path, uri)
 
 
-@pytest.mark.xfail(strict=True, reason="layout.py inside: RuntimeError of Path.resolve on a loop of links")
 def test_loops_of_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(DatasetError):
         inside(tmp_path, "loop/x.mp4")
 
 
-@pytest.mark.xfail(strict=True, reason="layout.py inside: UnicodeEncodeError of a lone surrogate")
 def test_uris_that_are_no_text_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError):
         inside(tmp_path, "media/\ud800.mp4")

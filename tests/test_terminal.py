@@ -108,12 +108,17 @@ def test_tiles_never_overlap_nor_leave_the_screen(
     assert 1 <= len(tiles) <= len(sizes)
     taken = np.zeros((rows + 2, columns), int)
     for tile in tiles:
-        assert tile.rows >= 1
-        assert tile.columns >= 1
+        assert tile.rows >= (4 if len(tiles) > 1 else 1)
+        assert tile.columns >= (12 if len(tiles) > 1 else 1)
         taken[tile.row : tile.row + tile.rows + tile.label_rows, tile.column : tile.column + tile.columns] += 1
         assert tile.column + tile.columns <= columns
         assert tile.row + tile.rows + tile.label_rows <= rows
     assert taken.max() == 1
+
+
+def test_topics_that_would_be_too_small_are_left_out() -> None:
+    tiles = grid([(480, 640)] * 9, 30, 20, ["x" * 20, "y" * 30])
+    assert [(tile.columns, tile.rows, tile.label_rows) for tile in tiles] == [(14, 4, 2)] * 6
 
 
 @given(SIZES, st.integers(1, 250), st.integers(0, 60))
