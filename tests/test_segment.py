@@ -232,6 +232,14 @@ def test_what_is_read_back_is_compared(change: object, tmp_path: Path, monkeypat
         write(tmp_path / "s.mp4", H264, [0, 10, 20, 30])
 
 
+def test_another_time_base_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = SegmentWriter(tmp_path / "s.mp4", H264, WIDTH, HEIGHT)
+    writer.add(frame(0), 0)
+    monkeypatch.setattr(segment, "TIME_BASE", Fraction(1, 90_000))
+    with pytest.raises(EncodeError, match="time base 1/1000000 instead of 1/90000"):
+        writer.close()
+
+
 def test_a_file_that_vanishes_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "s.mp4"
     writer = SegmentWriter(path, H264, WIDTH, HEIGHT)
