@@ -153,7 +153,7 @@ class _Player:
             self._draw()
             if frames is not None and self._drawn >= frames:
                 return
-            if self._playback.at_end and not self._screen.has_keys:
+            if self._state == "end" and not self._screen.has_keys:
                 return
             for key in self._screen.wait(self._pause_s(began_ns)):
                 if key == "q":
@@ -193,8 +193,10 @@ class _Player:
             self._stage.lay_out(self._columns, max(1, self._rows - 1))
             self._shown = []
             parts.append("\x1b[0m\x1b[2J")
+        # Asked first, for the clock may come to the end in between: then what is drawn is not the end yet.
+        paused = self._playback.paused
         time_ns, shown = self._playback.shown()
-        self._state = "end" if self._playback.at_end else "paused" if self._playback.paused else "playing"
+        self._state = "playing" if not paused else "end" if time_ns >= self._playback.stop_ns else "paused"
         if self._help:
             width = max(map(len, KEYS))
             lines = [f"{key:<{width}}  {what}" for key, what in KEYS.items()]

@@ -91,7 +91,7 @@ def test_pictures_labels_and_clock_agree_while_playing(dataset: Path) -> None:
 
 
 def test_stepping_shows_every_frame(dataset: Path) -> None:
-    with Terminal("play", dataset, "--at", "0.5s", columns=130, rows=32) as terminal:
+    with Terminal("play", dataset, "--at", "0.5s", "--speed", "0.001", columns=130, rows=32) as terminal:
         terminal.press(" ")
         now = terminal.until(paused_at)
         events = sorted(
@@ -144,7 +144,7 @@ def test_pause_speed_and_help(dataset: Path) -> None:
 
 @pytest.mark.parametrize(("columns", "rows"), [(200, 50), (70, 24), (100, 12), (14, 7), (1, 1)])
 def test_a_new_size_is_drawn_anew(dataset: Path, columns: int, rows: int) -> None:
-    with Terminal("play", dataset, "--at", "1s", columns=90, rows=30) as terminal:
+    with Terminal("play", dataset, "--at", "1s", "--speed", "0.001", columns=90, rows=30) as terminal:
         terminal.press(" ")
         now = terminal.until(paused_at)
         terminal.resize(columns, rows)
