@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,10 +20,11 @@ _SPARE = 256 << 20
 
 
 class Scratch:
-    """A folder for temporary files, made when first used and removed on `close`."""
+    """A folder for temporary files, made when first used and removed on `close`, or when nobody holds it any more."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._remove: weakref.finalize[..., Scratch] | None = None
 
     def path(self, name: str, size: int) -> Path:
         """A path for a new file in a new folder.
@@ -33,6 +35,7 @@ class Scratch:
         try:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="mediaref-"))
+                self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
             free = shutil.disk_usage(self._folder).free - _SPARE
             if size > free:
                 raise LogError(
@@ -70,9 +73,9 @@ class Scratch:
 
     def close(self) -> None:
         """Remove the files."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        self._folder = None
+        if self._remove is not None:
+            self._remove()
 
 
 def flush(path: Path) -> None:

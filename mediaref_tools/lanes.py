@@ -66,7 +66,7 @@ class Lanes:
         with self._lock:
             self._closed = True
             for queue in self._waiting.values():
-                for future, _ in list(queue)[1:]:
+                for future, _ in queue:
                     future.cancel()
         self._pool.shutdown(wait=True)
 

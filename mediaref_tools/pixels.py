@@ -82,7 +82,7 @@ class PixelDecoder:
         context = av.CodecContext.create(codec, "r")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
         context.thread_count = 1
-        context.options = {"max_pixels": str(_MAX_PIXELS)}
+        context.options = {"max_pixels": str(_MAX_PIXELS), "err_detect": "explode"}
         if codec == "mjpeg" and _is_cut(data):
             raise ImageError(f"jpeg of {len(data)} bytes is cut: its last scan has no end marker")
         name = codec.replace("mjpeg", "jpeg")

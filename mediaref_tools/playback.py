@@ -93,11 +93,6 @@ class Playback:
         self._advance()
         return self._since_ns is None
 
-    @property
-    def at_end(self) -> bool:
-        """Whether the clock has come to the end."""
-        return self.time_ns >= self.stop_ns
-
     def play(self) -> None:
         """Let the clock run, from the first frame if it was at the end."""
         if self.paused:

@@ -27,11 +27,9 @@ __all__ = ["Judge", "SegmentFrames", "psnr_db"]
 
 _BLOCK = 8
 _CLEAR = 8.0  # grey levels between two block means that no noise and no slow fade explain
-_MARGIN = 2.0
-_FAR, _OFF = (
-    16.0,
-    4.0,
-)  # grey levels of block means' error: no coding is that coarse; nor that coarse on a plain picture
+_MARGIN = 4.0  # times better: a small object that lags in a coarse video is no other picture
+# Grey levels of block means' error: no coding is that coarse, and none that fails to follow a plain picture's contrast.
+_FAR, _OFF = 16.0, 8.0
 _RUN, _RUN_MIN = 60, 16  # frames that are judged together
 _RUN_SHARE = 0.75  # of its own error: measured on still footage, right runs have 0.96 and more, shifted ones 0.64
 _NS_PER_TICK = TIME_BASE.numerator * 1_000_000_000 // TIME_BASE.denominator

@@ -115,8 +115,10 @@ def segment(dataset: Path, number: int = 0, topic: str = "cam") -> Path:
     return dataset / "media" / topic / f"{number:06d}.mp4"
 
 
-def rewritten(path: Path, keep: Callable[[str, int], bool]) -> None:
-    """Write a bag again with some of its messages, by a third party's means."""
+def rewritten(
+    path: Path, keep: Callable[[str, int], bool], time_ns: Callable[[int], int] = lambda time_ns: time_ns
+) -> None:
+    """Write a bag again with some of its messages, or at other times, by a third party's means."""
     from rosbags.rosbag1 import Reader, Writer
 
     old = path.rename(path.with_name("old"))
@@ -126,8 +128,8 @@ def rewritten(path: Path, keep: Callable[[str, int], bool]) -> None:
             c.id: writer.add_connection(c.topic, c.msgtype, msgdef=c.msgdef.data, md5sum=c.digest, **c.ext._asdict())
             for c in reader.connections
         }
-        for connection, time_ns, data in reader.messages():
+        for connection, log_time_ns, data in reader.messages():
             number = counts[connection.topic] = counts.get(connection.topic, -1) + 1
             if keep(connection.topic, number):
-                writer.write(made[connection.id], time_ns, data)
+                writer.write(made[connection.id], time_ns(log_time_ns), data)
     old.unlink()

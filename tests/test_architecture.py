@@ -117,3 +117,48 @@ def test_importing_costs_next_to_nothing(code: str) -> None:
 
 def test_no_other_package_shadows_ours() -> None:
     assert importlib.import_module("mcap").__file__ != str(ROOT / "converters" / "mcap.py")
+
+
+@pytest.mark.parametrize("path", CORE + COMMANDS, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_core_names_no_converter_s_module_either(path: Path) -> None:
+    """Nor through importlib: converters are found by entry points alone."""
+    texts = {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert not {text for text in texts if text.startswith(("mediaref_tools.converters.", "converters."))}
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
+def test_core_takes_nothing_from_the_package_s_front(path: Path) -> None:
+    """`from mediaref_tools import convert` inside of it would be a cycle that the arrows above do not show."""
+    fronts = {name for name in imported(path) if name.startswith("mediaref_tools.") and name.count(".") == 1}
+    names = {each.stem for each in CORE} | {"commands", "schemas"}
+    assert {name.split(".")[1] for name in fronts} <= names
+
+
+@pytest.mark.parametrize("path", [*CORE, *CONVERTERS], ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_library_writes_to_no_standard_stream(path: Path) -> None:
+    streams = {
+        node.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in {("sys", "stdout"), ("sys", "stderr"), ("sys", "exit"), ("os", "_exit")}
+    }
+    assert path.stem in ("sample", "__main__", "player") or not streams  # the player draws on a terminal
+
+
+def test_importing_the_library_imports_no_command_line() -> None:
+    probe = (
+        "import mediaref_tools, sys; print([name for name in ('click', 'rich', 'av', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert done.stdout.strip() == "[]"
+    probe = (
+        "import mediaref_tools as m, sys; [getattr(m, name) for name in m.__all__];"
+        "print([name for name in ('click', 'rich', 'mediaref_tools.commands') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert done.stdout.strip() == "[]"

@@ -160,6 +160,22 @@ def test_streams_are_consumed_side_by_side_and_not_held() -> None:
     assert peak < 500_000  # of 10 MB
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_streams_stay_side_by_side_where_one_has_more(missing: int) -> None:
+    lead, worst = [0, 0], 0
+
+    def watched(side: int) -> Iterator[Message]:
+        nonlocal worst
+        for message in long(2000):
+            lead[side] += 1
+            worst = max(worst, abs(lead[0] - lead[1]))
+            if side != missing or message.log_time_ns % 100 != 7:
+                yield message
+
+    assert compare(watched(0), watched(1)).different == 20
+    assert worst <= 2
+
+
 def test_what_differs_costs_a_fingerprint_and_no_payload() -> None:
     tracemalloc.start()
     try:

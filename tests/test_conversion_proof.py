@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from mediaref_tools.converters.rosbag1_writer import Rosbag1Writer
+from numpy.typing import NDArray
 
 from mediaref_tools import Settings, convert
 from mediaref_tools.errors import MediarefError, ProofError
 from mediaref_tools.frames import FrameParts, FrameRow
+from mediaref_tools.log import Message, Record
+from mediaref_tools.mediaref import MediaRef
 from mediaref_tools.segment import SegmentFile, SegmentWriter
 from tests.smalllogs import camera, log_of, others
 
@@ -138,3 +142,72 @@ def test_proof_finds_a_message_that_was_changed_or_lost(
         patch.setattr(Rosbag1Writer, "copy", lambda self, m: copy(self, m._replace(log_time_ns=m.log_time_ns + 1)))
         convert(source, tmp_path / "out")
     assert nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["pts_ns", "uri", "still", "the one before"])
+def test_proof_finds_a_record_that_says_something_else(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """The table is right, and the log is not."""
+    write = Rosbag1Writer.record
+    last: list[MediaRef] = []
+
+    def record(self: Rosbag1Writer, message: Message, record: Record) -> None:
+        last.append(record.ref)
+        changed = {
+            "pts_ns": record.ref.model_copy(update={"pts_ns": (record.ref.pts_ns or 0) + 1}),
+            "uri": record.ref.model_copy(update={"uri": record.ref.uri.replace("000000", "000001")}),
+            "still": MediaRef(uri=record.ref.uri),
+            "the one before": last[max(0, len(last) - 2)],
+        }
+        write(self, message, replace(record, ref=changed[fault]))
+
+    monkeypatch.setattr(Rosbag1Writer, "record", record)
+    with pytest.raises(ProofError):
+        convert(source, tmp_path / "out")
+    assert nothing_left(tmp_path)
+
+
+def still(size: tuple[int, int], contrast: float, seed: int) -> NDArray[np.uint8]:
+    """(20, H, W) grey noise in blocks of 8x8 pixels that does not move."""
+    height, width = size
+    rows, columns = -(-height // 8), -(-width // 8)
+    blocks = np.random.default_rng(seed).normal(128, contrast, (rows, columns))
+    picture = np.kron(blocks, np.ones((8, 8)))[:height, :width]
+    grey: NDArray[np.uint8] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return grey[None].repeat(20, 0)
+
+
+def flicker(size: tuple[int, int], contrast: float, seed: int) -> NDArray[np.uint8]:
+    """(20, H, W) white noise."""
+    noise = np.random.default_rng(seed).normal(128, contrast, (20, *size))
+    return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
+
+
+TOO_STRICT = pytest.mark.xfail(
+    strict=True, reason="an absolute limit on the error takes coarse coding for a wrong picture"
+)
+
+
+@pytest.mark.parametrize("crf", [None, 51])
+@pytest.mark.parametrize("contrast", [5.0, 8.0])
+def test_proof_leaves_a_still_picture_alone_however_coarse(tmp_path: Path, contrast: float, crf: int | None) -> None:
+    """A lens in fog: next to no contrast, and what there is goes lost at this crf."""
+    source = grey_log(tmp_path, still((120, 160), contrast, 0))
+    assert convert(source, tmp_path / "out", settings=Settings(crf=crf)).wrong == 0
+
+
+@pytest.mark.parametrize("codec", ["h264", pytest.param("av1", marks=TOO_STRICT)])
+def test_proof_leaves_tiny_pictures_alone(tmp_path: Path, codec: Any) -> None:
+    """One block of 2x2 pixels is what the mean is taken of."""
+    source = grey_log(tmp_path, flicker((2, 2), 20.0, 0))
+    assert convert(source, tmp_path / "out", settings=Settings(codec=codec)).wrong == 0
+
+
+def grey_log(folder: Path, pictures: NDArray[np.uint8]) -> Path:
+    messages = camera(encoding="mono8")
+    for message, picture in zip(messages, pictures, strict=True):
+        height, width = picture.shape
+        message.body.height, message.body.width, message.body.step = height, width, width
+        message.body.data = picture.reshape(-1)
+    return log_of(folder, "mcap", messages)

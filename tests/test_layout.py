@@ -70,6 +70,8 @@ def test_different_topics_have_different_folders(one: str, other: str) -> None:
 @example("/.")
 @example("/..")
 @example("..")
+@example("//")
+@example("//a")
 @example("/../../etc")
 @example("\0")
 @example("/C:\\x")
@@ -154,6 +156,11 @@ def test_links_out_are_refused_and_links_within_are_not(tmp_path: Path) -> None:
 )
 def test_uris_within_are_followed_whether_the_file_is_there_or_not(uri: str, tmp_path: Path) -> None:
     assert inside(tmp_path, uri) == tmp_path / uri
+
+
+def test_absolute_uris_are_refused_even_inside(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError):
+        inside(tmp_path, f"{tmp_path}/media/x.mp4")
 
 
 def test_relative_dataset_folders_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

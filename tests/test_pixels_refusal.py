@@ -11,7 +11,7 @@ from PIL import Image
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue
-from mediaref_tools.pixels import PixelDecoder
+from mediaref_tools.pixels import PixelDecoder, luma
 from mediaref_tools.sample import numbered_image
 from tests.test_pixels import as_encoded, compressed, file, raw
 
@@ -94,10 +94,17 @@ def test_cut_jpeg_is_refused(part: float, progressive: bool) -> None:
         compressed(data[: int(len(data) * part)])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="pixels.py _decode: without err_detect=explode 500 bytes become a grey picture of any size",
-)
+def test_the_end_of_a_thumbnail_is_not_the_pictures_end() -> None:
+    rgb = numbered_image(1, 160, 120)
+    plain, small = file(rgb, "jpeg"), file(rgb[::2, ::2], "jpeg")
+    exif = b"Exif\0\0" + small  # where a thumbnail lies in it does not matter here
+    data = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + plain[2:]
+    np.testing.assert_array_equal(luma(compressed(data)), luma(compressed(plain)))
+    for part in (100, 500, len(plain) // 2):
+        with pytest.raises(ImageError):
+            compressed(data[:-part])
+
+
 def test_a_few_bytes_that_claim_a_huge_picture_are_refused() -> None:
     data = bytearray(file(np.full((64, 64, 3), 7, np.uint8), "jpeg", progressive=True))
     at = data.find(b"\xff\xc2")

@@ -71,12 +71,11 @@ def test_the_end_pauses_and_play_begins_anew() -> None:
     clock.now_ns += 1_000
     # The last frame was shown for as long as usual, 10 ns; the clock stands there.
     assert playback.paused
-    assert playback.at_end
     assert playback.shown() == (170, [3])
     assert playback.next_change_ns() is None
     playback.play()
     assert playback.shown() == (100, [0])
-    assert not playback.at_end
+    assert not playback.paused
 
 
 def test_a_loop_never_drifts() -> None:

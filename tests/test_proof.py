@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,11 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mediaref_tools.errors import DatasetError, ProofError
-from mediaref_tools.frames import FrameRow
 from mediaref_tools.image import ImageValue
 from mediaref_tools.pixels import PixelDecoder, luma, plane
-from mediaref_tools.proof import Judge, SegmentFrames, psnr_db
+from mediaref_tools.proof import Judge
 from mediaref_tools.sample import numbered_image
 from mediaref_tools.segment import Encoding, SegmentWriter
 
@@ -127,6 +123,14 @@ def test_pictures_from_elsewhere_are_found(elsewhere: str) -> None:
     assert wrong(sources, [other[elsewhere](picture, at) for at, picture in enumerate(shown)])
 
 
+def test_a_part_from_elsewhere_is_found_in_pictures_of_much_contrast() -> None:
+    half = np.full((120, 160), 16, np.uint8)
+    half[:, 80:] = 235
+    other = half.copy()
+    other[:60, :80] += 60
+    assert wrong([half] * 5, [half, half, other, half, half]) == [2]
+
+
 def ground() -> NDArray[np.float64]:
     return numbered_image(5, 160, 120)[:, :, 1].astype(float)
 
@@ -211,12 +215,9 @@ def wall(mean: float, contrast: float, brighter: float = 0) -> list[Luma]:
     return clipped([blotches + rng.normal(0, 2, (120, 160)) + brighter * n for n in range(COUNT)])
 
 
-OFF = "proof.py Judge: 4 levels off is called another picture, though coarse coding at 33 dB is that far off"
-
-
 @pytest.mark.parametrize(
     "encoding",
-    [X264_23, X264_35, pytest.param(X264_45, marks=pytest.mark.xfail(strict=True, reason=OFF)), SVT],
+    [X264_23, X264_35, X264_45, SVT],
     ids=label,
 )
 @pytest.mark.parametrize(("mean", "contrast", "brighter"), [(128, 6, 0), (12, 4, 0), (60, 4, 2)])
@@ -231,18 +232,34 @@ def test_small_moving_objects_are_not_accused(step: int, sigma: float, encoding:
     assert wrong(*coded(small_object(step=step, sigma=sigma), encoding)) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="proof.py Judge accuses frame 18, at 42 dB, of 8x8 pixels that move: convert --codec av1 fails"
-)
 def test_small_moving_objects_are_not_accused_in_av1() -> None:
     assert wrong(*coded(small_object()[:30], SVT)) == []
 
 
-def test_a_duplicate_of_a_small_moving_object_is_found() -> None:
-    sources, shown = coded(small_object(side=16), X264_23)
-    doubled = list(shown)
-    doubled[20] = shown[19]
-    assert wrong(sources, doubled) == [20]
+@pytest.mark.parametrize("encoding", [X264_23, SVT], ids=label)
+def test_faults_in_a_small_moving_object_are_found(encoding: Encoding) -> None:
+    """Where nothing else of the picture differs, and every frame is nearly right."""
+    sources, shown = coded(small_object(side=16, step=6), encoding)
+    assert wrong(sources, shown) == []
+    for of, at in ((19, 20), (20, 19), (1, 0), (COUNT - 2, COUNT - 1)):
+        doubled = list(shown)
+        doubled[at] = shown[of]
+        assert wrong(sources, doubled) == [at]
+    assert wrong(sources, [*shown[:20], shown[21], shown[20], *shown[22:]]) == [20, 21]
+    assert wrong(sources, [shown[0], *shown[:-1]]) == list(range(1, COUNT))
+    assert wrong(sources, [*shown[1:], shown[-1]]) == list(range(COUNT - 1))
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.57, []), (0.9, [20])])
+def test_ghosts_are_wrong_where_they_clearly_are_the_neighbours(share: float, expected: list[int]) -> None:
+    sources = small_object(side=16, step=20)
+    ghost = sources[20] * (1 - share) + sources[21] * share
+    assert wrong(sources, [*sources[:20], ghost.astype(np.uint8), *sources[21:]]) == expected
+
+
+def test_grey_in_the_place_of_a_plain_picture_is_found() -> None:
+    sources = wall(128, 12)
+    assert wrong(sources, [np.full_like(source, 128) for source in sources]) == list(range(COUNT))
 
 
 def test_still_pictures_are_told_apart_by_their_noise_in_runs() -> None:
@@ -261,60 +278,3 @@ def test_sizes_may_change_on_the_way() -> None:
     assert wrong(both, [*shown[:3], shown[4], shown[3], small[1][1], small[1][0], *small[1][2:], *shown[5:10]]) == [
         *(3, 4, 5, 6)
     ]
-
-
-def test_psnr_is_the_plain_formula() -> None:
-    rng = np.random.default_rng(3)
-    for shape in ((1, 1), (7, 5), (1080, 1920)):
-        one = rng.integers(0, 256, shape, dtype=np.uint8)
-        changed: list[Luma] = [rng.integers(0, 256, shape, dtype=np.uint8), np.bitwise_xor(one, 1), np.invert(one)]
-        for other in changed:
-            error = float(np.mean((one.astype(np.float64) - other.astype(np.float64)) ** 2))
-            assert psnr_db(one, other) == pytest.approx(10 * math.log10(255**2 / error), abs=1e-3)
-        assert psnr_db(one, one.copy()) == math.inf
-    one = np.zeros((480, 640), np.uint8)
-    other = one.copy()
-    other[0, 0] = 1
-    assert psnr_db(one, other) == pytest.approx(10 * math.log10(255**2 * 480 * 640), abs=1e-3)
-    assert psnr_db(one, np.full_like(one, 255)) == pytest.approx(0, abs=1e-3)
-
-
-def bare_row(pts_us: int | None, uri: str = "s.mp4") -> FrameRow:
-    pts_ns = None if pts_us is None else pts_us * 1000
-    return FrameRow(0, 0, None, None, "", uri, pts_ns, False, 91, 61, "", "", None, None, "video")
-
-
-def test_frames_are_chosen_at_exactly_their_times(tmp_path: Path) -> None:
-    times_us, decoder = [0, 7, 1000, 500_000], PixelDecoder()
-    writer = SegmentWriter(tmp_path / "s.mp4", X264_23, 92, 62)
-    sources = []
-    for number, time_us in enumerate(times_us):
-        pixels = numbered_image(number * 100, 91, 61)
-        picture = decoder.picture(ImageValue(pixels.tobytes(), "rgb8", False, 61, 91, 273))
-        sources.append(luma(picture).copy())
-        writer.add(picture.frame, time_us)
-    table = np.stack(writer.close().packets, axis=1).tolist()
-    packets = {time_us: (offset, size, bool(key)) for time_us, offset, size, key in table}
-
-    def row(time_us: int | None, uri: str = "s.mp4") -> FrameRow:
-        offset, size, key = packets.get(time_us or 0, (None, None, False))
-        return replace(bare_row(time_us, uri), byte_offset=offset, byte_size=size, keyframe=key)
-
-    for asked in (times_us, times_us[1::2]):  # rows may skip frames
-        frames = SegmentFrames(tmp_path)
-        for time_us in asked:
-            shown = frames.at(row(time_us))
-            assert shown is not None
-            assert psnr_db(shown, sources[times_us.index(time_us)]) > 30
-        frames.close()
-    frames = SegmentFrames(tmp_path)
-    assert frames.at(row(None)) is None
-    with pytest.raises(ProofError, match=r"pts_ns 8000 shows the frame at 7000: s\.mp4"):
-        frames.at(row(8))
-    assert frames.at(row(7)) is None  # that time has passed: no frame stands for two rows
-    with pytest.raises(ProofError):
-        SegmentFrames(tmp_path).at(row(500_001))
-    assert SegmentFrames(tmp_path).at(row(-1)) is None
-    assert SegmentFrames(tmp_path).at(row(0, "none.mp4")) is None
-    with pytest.raises(DatasetError):
-        SegmentFrames(tmp_path).at(row(0, "../s.mp4"))

@@ -228,6 +228,45 @@ def test_a_lost_message_is_noticed(dataset: Path, log: Path) -> None:
     assert not against.ok
 
 
+def test_a_record_at_another_time_is_noticed_though_its_row_agrees(dataset: Path, log: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        rows[3]["log_time_ns"] += 1
+
+    edit_rows(dataset, change)
+    moved = START_NS + 3 * STEP_NS
+    rewritten(dataset / "log.bag", lambda topic, number: topic != "/talk" or number != 3)  # it has the same time
+    rewritten(dataset / "log.bag", lambda *_: True, lambda time_ns: time_ns + (time_ns == moved))
+    report = verify(dataset, against=log)
+    assert (report.wrong, report.missing, report.messages_different) == (1, 0, 1)
+    assert any(line.startswith("/cam frame 3 is wrong: ") for line in report.problems)
+
+
+def test_embedded_bytes_that_differ_are_noticed_though_row_and_record_agree(dataset: Path, log: Path) -> None:
+    edit_rows(dataset, other_bytes)
+    replaced(dataset / "log.bag", b"bm8gaW1hZ2UgYXQgYWxs", b"bm8gaW1hZ2UgYXQgYWxM")
+    assert verify(dataset).ok
+    report = verify(dataset, against=log)
+    assert (report.wrong, report.missing) == (1, 0)
+
+
+def test_a_record_that_can_not_be_read_is_a_frames_fault_and_not_a_messages(dataset: Path, log: Path) -> None:
+    replaced(dataset / "log.bag", b"media/cam/000000.mp4", b"\xff" * 20, which=4)
+    for report in both(dataset, log):
+        assert report.wrong + report.missing == 1
+        assert not report.messages_different
+
+
+def test_psnr_is_measured_where_there_is_a_source(dataset: Path, log: Path) -> None:
+    def change(rows: list[Row]) -> None:
+        for row in rows:
+            row["psnr_db"] = 99.0
+
+    measured = verify(dataset, against=log).psnr_mean_db
+    edit_rows(dataset, change)
+    assert verify(dataset, against=log).psnr_mean_db == measured
+    assert verify(dataset).psnr_mean_db == 99
+
+
 @pytest.mark.parametrize("number", [0, 12, CAM - 1])
 def test_a_lost_record_is_noticed(dataset: Path, log: Path, number: int) -> None:
     rewritten(dataset / "log.bag", lambda topic, at: (topic, at) != ("/cam", number))

@@ -345,6 +345,16 @@ def test_nothing_is_written_before_commit(tmp_path: Path, monkeypatch: pytest.Mo
             writer.commit()
 
 
+def test_a_writer_that_was_dropped_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    with opened(by_sqlite(tmp_path / "log.db3", mixed())) as reader:
+        writer = reader.rewriter(tmp_path / "out.db3", {CAMERA}, "typed")
+        assert list((tmp_path / "tmp").iterdir())
+        del writer
+        assert not list((tmp_path / "tmp").iterdir())
+
+
 @pytest.mark.parametrize("lost", ["copy", "record"])
 def test_a_message_that_was_not_given_is_noticed(tmp_path: Path, lost: str) -> None:
     with opened(by_sqlite(tmp_path / "log.db3", mixed())) as reader:
