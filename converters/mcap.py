@@ -142,7 +142,7 @@ class McapReader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return rosmsg.record(message) if message.channel.encoding in ("ros1", "cdr") else None
+        return rosmsg.record(message)
 
     def metadata(self) -> Iterator[Any]:
         """The metadata records (`mcap.records.Metadata`) in file order; a broken one is a `Loss`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from mediaref_tools.errors import ImageError, LogError
+from mediaref_tools.errors import LogError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
 
@@ -171,11 +171,6 @@ class Rosbag1Reader:
         Raises:
             ImageError: The message can't be deserialised, or is not an image.
         """
-        if message.channel.role != "image":
-            raise ImageError(
-                f"a message of {message.channel.topic!r} is a {message.channel.type!r}, expected an image: ask for "
-                f'those of channels whose role is "image"'
-            )
         return rosmsg.image(message)
 
     def record(self, message: Message) -> Record | None:

@@ -185,7 +185,7 @@ class Rosbag2McapReader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return rosmsg.record(message) if message.channel.encoding in ("ros1", "cdr") else None
+        return rosmsg.record(message)
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag2McapWriter:
         """Start the same log anew in the folder `out`; see `mediaref_tools.log.LogReader.rewriter`.

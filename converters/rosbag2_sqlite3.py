@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from mediaref_tools.errors import ImageError, LogError, LogNotFound
+from mediaref_tools.errors import LogError, LogNotFound
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
 
@@ -165,10 +165,6 @@ class Rosbag2Sqlite3Reader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        if message.channel.role != "image":
-            raise ImageError(
-                f"messages of {message.channel.topic!r} have the type {message.channel.type!r}, expected an image type"
-            )
         return rosmsg.image(message)
 
     def record(self, message: Message) -> Record | None:
@@ -177,7 +173,7 @@ class Rosbag2Sqlite3Reader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return rosmsg.record(message) if message.channel.encoding == "cdr" else None
+        return rosmsg.record(message)
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag2Sqlite3Writer:
         """Start the same log anew; see `mediaref_tools.log.LogReader.rewriter`. Commit it before this is closed.

@@ -100,8 +100,13 @@ def image(message: Message) -> ImageValue:
     """The image in a `sensor_msgs` Image or CompressedImage message; `data` is a view where it can be.
 
     Raises:
-        ImageError: The bytes are not such a message.
+        ImageError: The bytes are not such a message, or its channel's role is another.
     """
+    if message.channel.role != "image":
+        raise ImageError(
+            f"a message of {message.channel.topic!r} is a {message.channel.type!r}, expected an image: ask for those "
+            'of channels whose role is "image"'
+        )
     value = _deserialize(message)
     stamp, frame_id = value.header.stamp, value.header.frame_id
     stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
@@ -174,6 +179,8 @@ def _header(message: Message) -> Any:
 
 def record(message: Message) -> Record | None:
     """The record in a message of type ImageRef, or in a String of JSON; None where there is none."""
+    if message.channel.encoding not in ("ros1", "cdr"):
+        return None
     name = _full(message.channel.type)
     if name == _IMAGE_REF:
         value = _deserialize(message)

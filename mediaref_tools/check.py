@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -58,27 +59,27 @@ class TopicCheck:
             image = read(message)
         except ImageError:
             image = ImageValue(message.data, "", compressed=False)
+        self._psnr_db.append(self._compare(row, image))
+
+    def _compare(self, row: FrameRow, image: ImageValue) -> float:
+        """PSNR of the frame that a row's reference shows; NaN where it shows none to compare."""
         shown = self._show(row)
         if row.status == "embedded":
             if not _embeds(row.uri, image.data):
                 self.wrong[row.index] = "its data URI does not hold the message's own bytes"
-            self._psnr_db.append(float("nan"))
-            return
+            return nan
         try:
             source = luma(self._decoder.picture(image))
         except ImageError as error:
             self.wrong[row.index] = f"there is video for a message whose image can't be decoded: {error}"
-            self._psnr_db.append(float("nan"))
-            return
-        if shown is None or shown.shape != source.shape:
-            if shown is not None:
-                self.wrong[row.index] = (
-                    f"shows {shown.shape[1]}x{shown.shape[0]} of {source.shape[1]}x{source.shape[0]}"
-                )
-            self._psnr_db.append(float("nan"))
-            return
-        self._psnr_db.append(psnr_db(shown, source))
+            return nan
+        if shown is None:
+            return nan
+        if shown.shape != source.shape:
+            self.wrong[row.index] = f"shows {shown.shape[1]}x{shown.shape[0]} of {source.shape[1]}x{source.shape[0]}"
+            return nan
         self._judge.add(row.index, shown, source)
+        return psnr_db(shown, source)
 
     def decode(self) -> None:
         """Decode every frame that the rows name, with no source to compare it with."""
@@ -94,8 +95,7 @@ class TopicCheck:
         for row in self._rows:
             self._count(row)
             self.wrong[row.index] = "there is no message that it stands for"
-        for frame in sorted(self._judge.wrong):
-            self.wrong[frame] = "shows the picture of the frame before or after it"
+        self.wrong |= dict.fromkeys(self._judge.wrong, "shows the picture of the frame before or after it")
 
     def record(self, message: Message, record: Record | None) -> None:
         """Compare the next record of the rewritten log with its row."""

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -86,7 +87,7 @@ def convert(
                 messages=messages,
                 topics=tuple(_entry(track, reader) for track in tracks),
                 kept=todo.kept,
-                losses=tuple(LossReport(where=x.where, what=x.what, messages=x.messages) for x in reader.losses),
+                losses=tuple(LossReport(**loss._asdict()) for loss in reader.losses),
                 warnings=_warnings(reader),
             )
         found = _prove(reader, building.folder, building.scratch, manifest, on_progress)
@@ -102,7 +103,7 @@ def _rewrite(
     """Read the log once: images into tracks, everything into the new log. The frames table has no PSNR yet."""
     parts = FrameParts(building.scratch / "frames")
     tracks = {topic: Track(topic, building.folder, settings, parts) for topic in todo.topics}
-    meter = Meter(on_progress, "encode", sum(stats.messages for stats in reader.stats().values()))
+    meter = Meter(on_progress, "encode", todo.messages)
     writer = reader.rewriter(building.folder / log_name(building.source), todo.topics, settings.record)
     try:
         with Lanes(os.cpu_count() or 1) as lanes:
@@ -161,23 +162,21 @@ def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, 
     Raises:
         ProofError: Something is not as it should be.
     """
-    table = FramesTable(dataset)
-    with open_log(dataset / manifest.log) as log:
+    with closing(FramesTable(dataset)) as table, open_log(dataset / manifest.log) as log:
         found = check(dataset, manifest, table, log, reader, on_progress)
-    if found.problems or found.wrong or found.missing:
-        first = found.problems[0] if found.problems else ""
-        raise ProofError(
-            f"{found.wrong} references are wrong and {found.missing} missing of {found.frames}, so no dataset was "
-            f"made; try another --codec or a lower --crf, and please report this; the first: {first}"
-        )
-    if found.comparison is not None and found.comparison.different:
-        raise ProofError(
-            f"{found.comparison.different} messages of the rewritten log differ from the source's, so no dataset was "
-            "made; please report this"
-        )
-    filled = scratch / FRAMES
-    table.with_psnr(found.psnr_db, filled)
-    table.close()
+        if found.problems or found.wrong or found.missing:
+            first = found.problems[0] if found.problems else ""
+            raise ProofError(
+                f"{found.wrong} references are wrong and {found.missing} missing of {found.frames}, so no dataset was "
+                f"made; try another --codec or a lower --crf, and please report this; the first: {first}"
+            )
+        if found.comparison is not None and found.comparison.different:
+            raise ProofError(
+                f"{found.comparison.different} messages of the rewritten log differ from the source's, so no dataset "
+                "was made; please report this"
+            )
+        filled = scratch / FRAMES
+        table.with_psnr(found.psnr_db, filled)
     filled.replace(dataset / FRAMES)
     return found
 

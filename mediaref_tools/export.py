@@ -12,18 +12,14 @@ from time import monotonic
 from types import TracebackType
 from typing import IO, Final, Self, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mediaref_tools.dataset import Dataset
 from mediaref_tools.errors import FrameError, MediarefError, OutputError
-from mediaref_tools.frames import FramesTable
-from mediaref_tools.imagefolder import TABLE, UNKNOWN_NS, Format, ImageFolder, ImageWriter
+from mediaref_tools.imagefolder import TABLE, Format, ImageFolder, ImageWriter
 from mediaref_tools.layout import topic_folder
 from mediaref_tools.plan import select
 from mediaref_tools.progress import OnProgress, Progress, no_progress
-from mediaref_tools.topic import Topic
 
 __all__ = ["ExportReport", "ExportedTopic", "Format", "export_frames"]
 
@@ -100,7 +96,7 @@ def export_frames(
     began_s = monotonic()
     out = Path(out)
     names = select(set(dataset), tuple(topics), (), what="topic with frames")
-    chosen = {name: _selection(dataset[name], start_ns, stop_ns, stride) for name in names}
+    chosen = {name: dataset[name].indices(start_ns, stop_ns, stride) for name in names}
     total = sum(len(positions) for positions in chosen.values())
     if not total:
         raise FrameError(_no_frames(dataset, list(chosen), start_ns, stop_ns))
@@ -110,7 +106,7 @@ def export_frames(
             folders: dict[str, ImageFolder] = {}
             for name, positions in chosen.items():
                 folder = staging.partial / topic_folder(name)
-                folders[name] = ImageFolder(folder, dataset[name], _publish_times_ns(dataset, name), writer)
+                folders[name] = ImageFolder(folder, dataset[name], writer)
                 for _ in folders[name].write(positions):
                     done = sum(one.frames for one in folders.values())
                     size = sum(one.bytes for one in folders.values())
@@ -131,25 +127,6 @@ def export_frames(
             for name, one in folders.items()
         ),
     )
-
-
-def _selection(topic: Topic, start_ns: int | None, stop_ns: int | None, stride: int) -> NDArray[np.int64]:
-    """Positions of the frames wanted, in order, (N,) int64."""
-    times_ns = topic.log_times_ns
-    wanted = np.ones(len(times_ns), np.bool_)
-    if start_ns is not None:
-        wanted &= times_ns >= start_ns
-    if stop_ns is not None:
-        wanted &= times_ns < stop_ns
-    return np.flatnonzero(wanted)[::stride].astype(np.int64)
-
-
-def _publish_times_ns(dataset: Dataset, name: str) -> NDArray[np.int64]:
-    table = FramesTable(dataset.path)
-    try:
-        return table.int64(name, "publish_time_ns", UNKNOWN_NS)
-    finally:
-        table.close()
 
 
 def _no_frames(dataset: Dataset, names: list[str], start_ns: int | None, stop_ns: int | None) -> str:

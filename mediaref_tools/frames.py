@@ -7,6 +7,7 @@ are joined topic by topic. Only a segment's rows are in memory at any time.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -83,6 +84,7 @@ class FrameParts:
     def __init__(self, folder: Path) -> None:
         """`folder` takes the parts; it is made as needed."""
         self._folder = folder
+        self._parts: Counter[str] = Counter()
 
     def add(self, topic: str, rows: Sequence[FrameRow]) -> None:
         """Write the next rows of a topic."""
@@ -93,8 +95,8 @@ class FrameParts:
         arrays = [pa.array(media if field.name == "media" else columns[field.name], type=field.type) for field in _PART]
         folder = self._folder / topic_folder(topic)
         folder.mkdir(parents=True, exist_ok=True)
-        number = sum(1 for _ in folder.iterdir())
-        pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), folder / f"{number:08d}.parquet")
+        pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), folder / f"{self._parts[topic]:08d}.parquet")
+        self._parts[topic] += 1
 
     def join(self, topics: Iterable[str], out: Path) -> None:
         """Write the whole table; `psnr_db` is null until `FramesTable.with_psnr` fills it."""
@@ -168,14 +170,17 @@ class FramesTable:
         filled = pc.fill_null(self.column(topic, name).cast(pa.int64()), null)
         return np.asarray(filled.to_numpy(), dtype=np.int64)
 
+    def psnr_db(self, topic: str) -> NDArray[np.float32]:
+        """PSNR of each frame of a topic, (N,) float32; NaN where it is embedded."""
+        return np.asarray(self.column(topic, "psnr_db").to_numpy(), dtype=np.float32)
+
     def rows(self, topic: str) -> Iterator[FrameRow]:
         """The rows of a topic, in order."""
         for group in self._groups.get(topic, []):
+            table = self._read([group], None)
             try:
-                columns = self._read([group], None).to_pydict()
+                columns = table.to_pydict()
             except (ValueError, KeyError, pa.ArrowException) as error:
-                if isinstance(error, DatasetError):
-                    raise
                 raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
             media = columns.pop("media")
             columns["uri"] = [value["uri"] or "" for value in media]

@@ -19,7 +19,7 @@ from PIL import Image
 from mediaref_tools.errors import DatasetError
 from mediaref_tools.topic import NO_STAMP, Topic
 
-__all__ = ["TABLE", "UNKNOWN_NS", "Format", "ImageFolder", "ImageWriter"]
+__all__ = ["TABLE", "Format", "ImageFolder", "ImageWriter"]
 
 Format = Literal["png", "jpeg"]
 
@@ -40,7 +40,6 @@ _EMBEDDED_SUFFIX: Final[Mapping[str, str]] = {
 _PNG_LEVEL: Final = 3  # 34 ms and 243 kB for a 960x540 street; level 6 takes 77 ms for 221 kB
 _BATCH_BYTES: Final = 32_000_000
 _BATCH_FRAMES: Final = 32
-UNKNOWN_NS: Final = NO_STAMP
 
 
 class ImageWriter:
@@ -84,14 +83,13 @@ class _Batch(NamedTuple):
 class ImageFolder:
     """Exports one topic. `frames`, `embedded` and `bytes` say what was written so far."""
 
-    def __init__(self, folder: Path, topic: Topic, publish_times_ns: NDArray[np.int64], writer: ImageWriter) -> None:
-        """`folder` is made by `write`; `publish_times_ns` is (N,) int64, the least int64 where unknown."""
+    def __init__(self, folder: Path, topic: Topic, writer: ImageWriter) -> None:
+        """`folder` is made by `write`."""
         self.folder = folder
         self.frames = self.embedded = self.bytes = 0
         self._topic = topic
         self._writer = writer
         self._stems = _stems(topic.log_times_ns)
-        self._publish_times_ns = publish_times_ns
         self._is_video = topic.status != "embedded"
 
     def write(self, positions: NDArray[np.int64]) -> Iterator[None]:
@@ -161,7 +159,7 @@ class ImageFolder:
             yield (
                 position,
                 int(topic.log_times_ns[position]),
-                _known(self._publish_times_ns[position]),
+                _known(topic.publish_times_ns[position]),
                 _known(topic.stamps_ns[position]),
                 name,
                 # An embedded frame's uri is the file itself in base64: longer than a field that csv readers take.
@@ -186,7 +184,7 @@ def _stems(log_times_ns: NDArray[np.int64]) -> list[str]:
 
 
 def _known(time_ns: np.int64) -> int | str:
-    return "" if time_ns == UNKNOWN_NS else int(time_ns)
+    return "" if time_ns == NO_STAMP else int(time_ns)
 
 
 def _content(uri: str) -> tuple[str, bytes]:

@@ -21,10 +21,11 @@ _TRIES = 8  # a topic whose first frames all fail stays as it is; one that fails
 
 
 class Plan(NamedTuple):
-    """`topics` become video; `kept` are image topics that were asked for and can't."""
+    """`topics` become video; `kept` are image topics that were asked for and can't; `messages` are all of the log."""
 
     topics: tuple[str, ...]
     kept: tuple[KeptTopic, ...]
+    messages: int
 
 
 def select(names: set[str], topics: tuple[str, ...], exclude: tuple[str, ...], *, what: str) -> list[str]:
@@ -81,6 +82,7 @@ def plan(log: LogReader, settings: Settings, scratch: Path) -> Plan:
             for name in names
             if (reason := reasons[name]) is not None
         ),
+        counts.total(),
     )
 
 

@@ -1,10 +1,10 @@
 """The proof: does each reference show the picture of the very message that it replaced?
 
-Two things are asked of a frame. Its packet must lie at exactly the reference's `pts_ns`; and what decodes there must be
-nearer to its own source picture than to the pictures before and after it. The second is judged on the luma means of
-8x8 blocks, and only on blocks in which those sources differ clearly: on the others they show the same, and noise
-would decide. A neighbour's picture is found if there it fits better by more than all that coding costs the whole
-picture. PSNR is of luma over all pixels.
+Three things are asked of a frame. Its packet must lie at exactly the reference's `pts_ns`, where its row says; what
+decodes there must resemble its own source picture; and that must be nearer than the pictures before and after it. The
+last is judged on the luma means of 8x8 blocks, and only on blocks in which those sources differ clearly: on the others
+they show the same, and noise would decide. A neighbour's picture is found if there it fits better by more than all that
+coding costs the whole picture. PSNR is of luma over all pixels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import ProofError
@@ -36,7 +37,7 @@ _NS_PER_TICK = TIME_BASE.numerator * 1_000_000_000 // TIME_BASE.denominator
 
 
 class SegmentFrames:
-    """Decodes a dataset's segments from start to end, by libavformat alone: nothing of the frames table is used.
+    """Decodes a dataset's segments from start to end, by libavformat alone, and holds rows against what is there.
 
     One stream of frames for a topic whose rows are asked for in order.
     """
@@ -56,7 +57,7 @@ class SegmentFrames:
 
         Raises:
             DatasetError: The reference leads out of the dataset.
-            ProofError: The frame chosen does not lie at the reference's own time: it is another one's.
+            ProofError: The frame chosen does not lie at the reference's own time, or not where the row says.
         """
         if row.pts_ns is None:
             return None
@@ -88,26 +89,26 @@ class SegmentFrames:
 def _open(path: Path) -> tuple[dict[int, tuple[int, int, bool]], Iterator[tuple[int, av.VideoFrame]]]:
     """Packets by time (offset, size, whether a keyframe) as the file's own index has them, and its frames."""
     try:
-        with av.open(str(path)) as container:
-            packets = read_packets(container.streams.video[0])
+        container = av.open(str(path))
+        stream = container.streams.video[0]
+        packets = read_packets(stream)
     except (av.FFmpegError, OSError, IndexError):
         return {}, iter(())
     columns = [array.tolist() for array in packets]
     table = {
         pts_us * _NS_PER_TICK: (offset, size, keyframe) for pts_us, offset, size, keyframe in zip(*columns, strict=True)
     }
-    return table, _decode(path)
+    return table, _decode(container, stream)
 
 
-def _decode(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
+def _decode(container: InputContainer, stream: av.VideoStream) -> Iterator[tuple[int, av.VideoFrame]]:
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
+        with container:
             stream.codec_context.thread_count = 1
             for frame in container.decode(stream):
                 if frame.pts is not None:
                     yield frame.pts * _NS_PER_TICK, frame
-    except (av.FFmpegError, OSError, IndexError):
+    except (av.FFmpegError, OSError):
         return  # the frames that did not come out are missing, and are counted as such
 
 
@@ -137,7 +138,7 @@ class Judge:
 
     def __init__(self) -> None:
         self.wrong: set[int] = set()
-        """Frames that show a neighbour's picture."""
+        """Frames that show another picture than their own."""
         self._pairs: list[_Pair] = []
         self._run: list[int] = []
         self._run_errors = np.zeros(3)
@@ -163,13 +164,14 @@ class Judge:
 
     def _judge(self, at: int) -> None:
         mine = self._pairs[at]
-        error, contrast = float(np.mean(np.square(mine.decoded - mine.source))), float(np.var(mine.source))
+        own_error = np.square(mine.decoded - mine.source)
+        error, contrast = float(own_error.mean()), float(np.var(mine.source))
         if error > _FAR**2 or (error > _OFF**2 and error > contrast / 2):
             self.wrong.add(mine.frame)  # nearer to no neighbour, perhaps, but it is not this picture
             return
         for other in (*self._pairs[max(at - 1, 0) : at], *self._pairs[at + 1 : at + 2]):
             changed = np.abs(mine.source - other.source)
-            own_error, other_error = np.square(mine.decoded - mine.source), np.square(mine.decoded - other.source)
+            other_error = np.square(mine.decoded - other.source)
             # How coarsely this video is coded: the better match's error, over the whole picture.
             noise = min(float(own_error.sum()), float(other_error.sum()))
             where = changed > max(_CLEAR, 4.0 * (noise / own_error.size) ** 0.5)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import MediarefError
-from mediaref_tools.terminal import Tile, grid, printable, tile_lines, width_of
+from mediaref_tools.plaintext import printable
+from mediaref_tools.terminal import Tile, grid, tile_lines, width_of
 from mediaref_tools.times import iso_time
 
 if TYPE_CHECKING:

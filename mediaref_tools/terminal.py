@@ -13,7 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Tile", "crop", "fit", "grid", "message_box", "picture", "printable", "tile_lines", "width_of", "wrap"]
+from mediaref_tools.plaintext import printable
+
+__all__ = ["Tile", "crop", "fit", "grid", "message_box", "picture", "tile_lines", "width_of", "wrap"]
 
 RAMP: Final = " .:-=+*#%@"
 """From dark to light, as a terminal with a dark background shows them."""
@@ -34,11 +36,6 @@ class Tile(NamedTuple):
     columns: int
     rows: int
     label_rows: int
-
-
-def printable(text: str) -> str:
-    """Text with every control, invisible or broken character escaped: names in a log must not steer a terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def width_of(text: str) -> int:

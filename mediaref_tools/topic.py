@@ -25,7 +25,7 @@ from mediaref_tools.mediaref import MediaRef
 __all__ = ["NO_STAMP", "Refs", "Topic"]
 
 NO_STAMP = -(2**63)
-"""What stands in `Topic.stamps_ns` for a message without a header."""
+"""What stands in `Topic.stamps_ns` for a message without a header, in `publish_times_ns` where nobody knows."""
 
 
 class Refs(Sequence[MediaRef]):
@@ -77,6 +77,11 @@ class Topic:
         return self._table.int64(self.name, "stamp_ns", NO_STAMP)
 
     @cached_property
+    def publish_times_ns(self) -> NDArray[np.int64]:
+        """(N,) int64: when each message was sent; `NO_STAMP` where the container does not tell."""
+        return self._table.int64(self.name, "publish_time_ns", NO_STAMP)
+
+    @cached_property
     def pts_ns(self) -> NDArray[np.int64]:
         """(N,) int64: each frame's time in its segment; -1 where it is embedded."""
         return self._table.int64(self.name, "media.pts_ns", -1)
@@ -84,7 +89,7 @@ class Topic:
     @cached_property
     def psnr_db(self) -> NDArray[np.float32]:
         """(N,) float32: luma PSNR against the source, inf where identical, NaN where embedded."""
-        return np.asarray(self._table.column(self.name, "psnr_db").to_numpy(), dtype=np.float32)
+        return self._table.psnr_db(self.name)
 
     @cached_property
     def keyframes(self) -> NDArray[np.bool_]:
@@ -173,10 +178,14 @@ class Topic:
         """
         if size < 1 or stride < 1:
             raise FrameError(f"batches of {size} frames, every {stride}: both must be at least 1")
+        return self._batches(self.indices(start_ns, stop_ns, stride), size)
+
+    def indices(self, start_ns: int | None = None, stop_ns: int | None = None, stride: int = 1) -> NDArray[np.int64]:
+        """Every `stride`-th frame whose log time lies in `[start_ns, stop_ns)`, (N,) int64."""
         times = self.log_times_ns
         begin = 0 if start_ns is None else int(np.searchsorted(times, start_ns, side="left"))
         end = len(times) if stop_ns is None else int(np.searchsorted(times, stop_ns, side="left"))
-        return self._batches(np.arange(begin, end, stride), size)
+        return np.arange(begin, end, stride, dtype=np.int64)
 
     def _batches(self, indices: NDArray[np.int64], size: int) -> Iterator[FrameBatch]:
         sizes = self.sizes[indices]

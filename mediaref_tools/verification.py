@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
 from functools import partial
 from hashlib import file_digest
 from pathlib import Path
@@ -65,15 +66,13 @@ def verify(
     begun = time.monotonic()
     folder = Path(dataset)
     manifest = Manifest.read(folder)
-    table = FramesTable(folder)
-    with open_log(inside(folder, manifest.log)) as log:
-        if against is None:
-            found = check(folder, manifest, table, log, None, on_progress)
-        else:
-            with open_log(Path(against)) as source:
-                found = check(folder, manifest, table, log, source, on_progress)
-    psnr = found.psnr_db or {topic: _column(table, topic) for topic in table.topics}
-    table.close()
+    with (
+        closing(FramesTable(folder)) as table,
+        open_log(inside(folder, manifest.log)) as log,
+        nullcontext() if against is None else open_log(Path(against)) as source,
+    ):
+        found = check(folder, manifest, table, log, source, on_progress)
+        psnr = found.psnr_db or {topic: table.psnr_db(topic) for topic in table.topics}
     damaged = _checksums(folder, manifest)
     mean, first_percentile = quality(psnr.values())
     return VerifyReport(
@@ -192,8 +191,3 @@ def _checksums(dataset: Path, manifest: Manifest) -> list[str]:
             if not same:
                 problems.append(f"segment {segment.uri} is not the file that was proved: its sha256 differs")
     return problems
-
-
-def _column(table: FramesTable, topic: str) -> NDArray[np.float32]:
-    values = table.column(topic, "psnr_db").to_numpy()
-    return np.asarray(values, dtype=np.float32)

@@ -9,7 +9,7 @@ import pytest
 
 import mediaref_tools as mrt
 from mediaref_tools.plugins import open_log
-from tests.reallogs import ROOT, real_log, truth
+from tests.reallogs import FOUND, ROOT, real_log, truth
 
 RECORDED = (
     "mcap/so101_ros2_zstd.mcap",
@@ -21,29 +21,6 @@ RECORDED = (
     "ros2/handheld_sqlite3_v9",
     "ros2/gopro_nometa",
     "ros2/handheld_filezstd",
-)
-FOUND = (
-    "klintan_2019/sample_2019-03-22.db3",
-    "ubiquity_fiducials/aruco_images.bag",
-    "ubiquity_fiducials/aruco_marker.bag",
-    "ros_numpy/test.bag",
-    "rerun/rosbag2_2025_09_10-13_03_56_0.mcap",
-    "geocam_rosbags_rs/test_bag_sqlite3",
-    "geocam_rosbags_rs/test_bag_mcap",
-    "rosbag2/wbag_sqlite3",
-    "rosbag2/wbag_mcap",
-    "rosbag2/message_compression",
-    "rosbag2/file_compression",
-    "rosbag2/multiple_files",
-    "cruise_rosbagjs/example.bag",
-    "cruise_rosbagjs/example-bz2.bag",
-    "cruise_rosbagjs/example-lz4.bag",
-    "cruise_rosbagjs/example-unsorted-chunks.bag",
-    "cruise_rosbagjs/no-messages.bag",
-    "tiryoh/test_sample.bag",
-    "tiryoh/test_sample.mcap",
-    "owamcap/0.5.1.mcap",
-    "owamcap/example.mcap",
 )
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mediaref_tools.conversion import convert
 from mediaref_tools.dataset import Dataset, open_dataset
+from mediaref_tools.plaintext import printable
 from mediaref_tools.sample import SampleMessage, frame_number, numbered_image, numbered_topic, write_log
 from mediaref_tools.stage import Stage, label, seconds_text
 from mediaref_tools.terminal import (
@@ -24,7 +25,6 @@ from mediaref_tools.terminal import (
     grid,
     message_box,
     picture,
-    printable,
     tile_lines,
     width_of,
     wrap,

@@ -9,6 +9,7 @@ import click
 
 from mediaref_tools.commands import exits, text
 from mediaref_tools.commands.params import PATH, json_option, overwrite_option, quiet_option, topic_option
+from mediaref_tools.plaintext import printable
 
 if TYPE_CHECKING:
     from mediaref_tools.dataset import Dataset
@@ -114,7 +115,7 @@ def _show(report: ExportReport) -> None:
     took = text.duration(round(report.seconds * 1e9))
     console.print(
         f"exported: {text.plural(report.frames, 'frame')}{dot(console)} {text.size(report.bytes)} in {took}: "
-        f"{text.printable(report.out)}",
+        f"{printable(report.out)}",
         soft_wrap=True,
     )
     notes(console, (embedded_note(one.topic, one.embedded, one.frames, None) for one in report.topics if one.embedded))

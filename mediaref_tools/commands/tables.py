@@ -11,7 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from mediaref_tools.commands.text import plural, printable
+from mediaref_tools.commands.text import plural
+from mediaref_tools.plaintext import printable
 from mediaref_tools.report import KeptTopic, LossReport
 
 __all__ = ["Column", "arrow", "dot", "embedded_note", "fields", "kept_notes", "loss_notes", "notes", "show_table"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["change", "count", "duration", "one_line", "percent", "plural", "printable", "psnr", "rate", "size"]
+from mediaref_tools.plaintext import printable
 
-
-def printable(text: str) -> str:
-    """Text with every control, invisible or broken character escaped: names in a log must not steer a terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+__all__ = ["change", "count", "duration", "one_line", "percent", "plural", "psnr", "rate", "size"]
 
 
 def one_line(text: str) -> str:

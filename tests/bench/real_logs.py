@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import mediaref_tools as mrt
-from tests.reallogs import ROOT
+from tests.reallogs import FOUND, ROOT
 
 LOGS = (
     "mcap/dashcam_27s_ros2_zstd.mcap",
@@ -23,27 +23,7 @@ LOGS = (
     "ros2/handheld_sqlite3_v9",
     "ros2/gopro_nometa/gopro_0.db3",
     "ros2/handheld_filezstd",
-    "found/klintan_2019/sample_2019-03-22.db3",
-    "found/ubiquity_fiducials/aruco_images.bag",
-    "found/ubiquity_fiducials/aruco_marker.bag",
-    "found/ros_numpy/test.bag",
-    "found/rerun/rosbag2_2025_09_10-13_03_56_0.mcap",
-    "found/geocam_rosbags_rs/test_bag_sqlite3",
-    "found/geocam_rosbags_rs/test_bag_mcap",
-    "found/rosbag2/wbag_sqlite3",
-    "found/rosbag2/wbag_mcap",
-    "found/rosbag2/message_compression",
-    "found/rosbag2/file_compression",
-    "found/rosbag2/multiple_files",
-    "found/cruise_rosbagjs/example.bag",
-    "found/cruise_rosbagjs/example-bz2.bag",
-    "found/cruise_rosbagjs/example-lz4.bag",
-    "found/cruise_rosbagjs/example-unsorted-chunks.bag",
-    "found/cruise_rosbagjs/no-messages.bag",
-    "found/tiryoh/test_sample.bag",
-    "found/tiryoh/test_sample.mcap",
-    "found/owamcap/0.5.1.mcap",
-    "found/owamcap/example.mcap",
+    *(f"found/{name}" for name in FOUND),
 )
 AV1 = ("mcap/dashcam_27s_ros2_zstd.mcap", "mcap/so101_ros2_zstd.mcap", "ros1/handheld_rgbd_jpeg_cdepth.bag")
 PAGE = Path(__file__).parents[2] / "docs" / "real-logs.md"

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaref_tools.commands import text
+from mediaref_tools.plaintext import printable
 
 
 @pytest.mark.parametrize(
@@ -75,4 +76,4 @@ def test_printable_is_one_line_that_steers_nothing(value: str) -> None:
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"])))
 def test_printable_leaves_readable_text_alone(value: str) -> None:
-    assert text.printable(value) == value
+    assert printable(value) == value
