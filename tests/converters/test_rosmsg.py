@@ -15,6 +15,6 @@ from mediaref_tools.sample import Container, make_sample
 def test_a_message_that_is_no_image_is_refused_by_name(tmp_path: Path, container: Container) -> None:
     with open_log(make_sample(tmp_path / "log", container=container, seconds=1)) as log:
         message = next(iter(log.messages({"/imu/data"})))
-        with pytest.raises(ImageError, match="'/imu/data' is a '.*Imu', expected an image"):
+        with pytest.raises(ImageError, match=r"'/imu/data' is a '.*Imu', expected an image"):
             log.image(message)
         assert log.record(message) is None
