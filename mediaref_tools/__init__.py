@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from mediaref_tools.batch import Frame, FrameBatch
     from mediaref_tools.conversion import convert
     from mediaref_tools.dataset import Dataset, open_dataset
+    from mediaref_tools.datauri import DataURI
+    from mediaref_tools.decoding import batch_decode, cleanup_cache
     from mediaref_tools.errors import MediarefError
     from mediaref_tools.manifest import Manifest, Settings
     from mediaref_tools.mediaref import MediaRef
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from mediaref_tools.report import Report, VerifyReport
     from mediaref_tools.topic import Topic
     from mediaref_tools.verification import verify
+    from mediaref_tools.video import VideoBatch, VideoDecoder, VideoFrame, VideoMetadata
 
 __all__ = [
+    "DataURI",
     "Dataset",
     "Frame",
     "FrameBatch",
@@ -29,6 +33,12 @@ __all__ = [
     "Settings",
     "Topic",
     "VerifyReport",
+    "VideoBatch",
+    "VideoDecoder",
+    "VideoFrame",
+    "VideoMetadata",
+    "batch_decode",
+    "cleanup_cache",
     "convert",
     "open_dataset",
     "verify",
@@ -36,6 +46,13 @@ __all__ = [
 
 # Imported when first used: `mediaref --help` should not pay for PyAV and numpy.
 _WHERE = {
+    "cleanup_cache": "decoding",
+    "batch_decode": "decoding",
+    "VideoMetadata": "video",
+    "VideoFrame": "video",
+    "VideoBatch": "video",
+    "VideoDecoder": "video",
+    "DataURI": "datauri",
     "Dataset": "dataset",
     "Frame": "batch",
     "FrameBatch": "batch",

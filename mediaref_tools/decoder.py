@@ -13,17 +13,14 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from mediaref_tools.errors import DatasetError, FrameError
+from mediaref_tools.errors import DatasetError
 from mediaref_tools.manifest import Segment
-from mediaref_tools.pixels import plane
 
-__all__ = ["SegmentDecoder", "to_rgb"]
+__all__ = ["SegmentDecoder"]
 
 _DECODERS = {"h264": "h264", "av1": "libdav1d"}
-_ACCURATE = 0x02 | 0x40000  # SWS_BILINEAR | SWS_ACCURATE_RND: without the second, white comes back as 253
 
 
 class SegmentDecoder:
@@ -106,16 +103,3 @@ class SegmentDecoder:
         context.extradata = base64.b64decode(self._segment.extradata)
         context.thread_count = 1
         return context
-
-
-def to_rgb(frame: av.VideoFrame, reformatter: VideoReformatter, out: NDArray[np.uint8]) -> None:
-    """Convert a frame into `out`, (H, W, 3) uint8 RGB, which may be smaller than the coded size.
-
-    Raises:
-        FrameError: The frame is smaller than `out`.
-    """
-    height, width, _ = out.shape
-    if frame.height < height or frame.width < width:
-        raise FrameError(f"frame of {frame.width}x{frame.height} where {width}x{height} is expected")
-    rgb = reformatter.reformat(frame, format="rgb24", interpolation=_ACCURATE, threads=1)
-    out[:] = plane(rgb, 0)[:height, : width * 3].reshape(height, width, 3)

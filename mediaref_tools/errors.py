@@ -12,7 +12,12 @@ Each one is also the builtin that a caller would guess, so `except ValueError` w
     ├── OutputError       (OSError)            the output can't be written, or is in the way
     ├── DatasetError      (ValueError)         a dataset folder is not whole or not ours
     │   └── ProofError    (ValueError)         a reference does not show the frame that it stands for
-    └── FrameError        (ValueError)         a time or reference outside of what a stream holds
+    ├── FrameError        (ValueError)         a time or reference outside of what a stream holds
+    ├── RefError          (ValueError)         a reference is malformed, or not for the kind of media that it names
+    ├── TrustError        (PermissionError)    a record of others points where it was not allowed to
+    ├── MediaError        (ValueError)         what a reference names can't be read or decoded
+    │   └── MediaNotFound (FileNotFoundError)  there is nothing where it points
+    └── ExtraError        (ImportError)        an optional package is not installed
 
 Messages say what went wrong, the value, what was expected and what to do next; a path comes last.
 """
@@ -22,15 +27,20 @@ from __future__ import annotations
 __all__ = [
     "DatasetError",
     "EncodeError",
+    "ExtraError",
     "FrameError",
     "ImageError",
     "LogError",
     "LogNotFound",
+    "MediaError",
+    "MediaNotFound",
     "MediarefError",
     "OutputError",
     "PluginError",
     "ProofError",
+    "RefError",
     "TopicError",
+    "TrustError",
 ]
 
 
@@ -80,3 +90,23 @@ class ProofError(DatasetError):
 
 class FrameError(MediarefError, ValueError):
     """A time, an index or a reference lies outside of what a stream holds."""
+
+
+class RefError(MediarefError, ValueError):
+    """A reference is malformed, or its kind (still, frame of a video) is not that of the media it names."""
+
+
+class TrustError(MediarefError, PermissionError):
+    """A record that others wrote points outside of its folder, and the caller did not allow that."""
+
+
+class MediaError(MediarefError, ValueError):
+    """What a reference names can't be read, or holds no picture that can be decoded."""
+
+
+class MediaNotFound(MediaError, FileNotFoundError):
+    """There is nothing where a reference points."""
+
+
+class ExtraError(MediarefError, ImportError):
+    """Something needs a package that is not installed; the message says which extra brings it."""

@@ -17,9 +17,19 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "image/jxl"),
     (b"\x00\x00\x00\x0cJXL ", "image/jxl"),
     (b"\x28\xb5\x2f\xfd", "application/zstd"),
+    (b"\x1a\x45\xdf\xa3", "video/matroska"),
+    (b"FLV\x01", "video/flv"),
     (b"\x00\x00\x00\x01", "video/annexb"),
     (b"\x00\x00\x01", "video/annexb"),
 )
+# ISO base media files are images where their major brand says so, else videos.
+_BRANDS = {
+    b"avif": "image/avif",
+    b"avis": "image/avif",
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"mif1": "image/heic",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +80,12 @@ def sniff(data: bytes | memoryview) -> str:
             return media_type
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
-    if head[4:12] == b"ftypavif":
-        return "image/avif"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "video/avi"
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12], "video/mp4")
+    if head[:1] == b"G" and bytes(data[188:189]) == b"G":  # two packets of a transport stream
+        return "video/mp2t"
     return "application/octet-stream"
 
 

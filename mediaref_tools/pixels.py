@@ -18,11 +18,12 @@ from PIL import Image
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, sniff
+from mediaref_tools.limits import MAX_PIXELS
 
 __all__ = ["Picture", "PixelDecoder", "file_size", "luma", "plane"]
 
 _CODED_MIN = 16  # libsvtav1 takes no less than 4, h264 codes macroblocks of 16
-_MAX_PIXELS = 2**27  # a picture that claims more is damaged, or a bomb
+
 _FILE_CODECS = {"image/jpeg": "mjpeg", "image/png": "png"}
 _RAW = {"rgb8": ("rgb24", 3), "bgr8": ("bgr24", 3), "rgba8": ("rgba", 4), "bgra8": ("bgra", 4), "mono8": ("gray", 1)}
 
@@ -66,8 +67,8 @@ class PixelDecoder:
             )
         frame = self._decode(codec, image.data)
         name = frame.format.name
-        if frame.width * frame.height > _MAX_PIXELS:
-            raise ImageError(f"image of {frame.width}x{frame.height} pixels is larger than {_MAX_PIXELS} pixels")
+        if frame.width * frame.height > MAX_PIXELS:
+            raise ImageError(f"image of {frame.width}x{frame.height} pixels is larger than {MAX_PIXELS} pixels")
         if any(component.bits > 8 for component in frame.format.components):
             raise ImageError(f"{media_type} of {frame.format.components[0].bits} bits a channel would lose its depth")
         if codec == "png" and (name == "pal8" or name.endswith("a") or name in ("rgba", "ya8")):
@@ -82,7 +83,7 @@ class PixelDecoder:
         context = av.CodecContext.create(codec, "r")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
         context.thread_count = 1
-        context.options = {"max_pixels": str(_MAX_PIXELS), "err_detect": "explode"}
+        context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}
         if codec == "mjpeg" and _is_cut(data):
             raise ImageError(f"jpeg of {len(data)} bytes is cut: its last scan has no end marker")
         name = codec.replace("mjpeg", "jpeg")
@@ -105,8 +106,8 @@ class PixelDecoder:
             raise ImageError(f"encoding {image.encoding!r} is not handled: {', '.join(_RAW)} are")
         name, channels = _RAW[image.encoding]
         height, width, step = image.height, image.width, image.step
-        if height < 1 or width < 1 or height * width > _MAX_PIXELS:
-            raise ImageError(f"image of {width}x{height} pixels: between 1 and {_MAX_PIXELS} pixels are handled")
+        if height < 1 or width < 1 or height * width > MAX_PIXELS:
+            raise ImageError(f"image of {width}x{height} pixels: between 1 and {MAX_PIXELS} pixels are handled")
         if step < width * channels:
             raise ImageError(f"step {step} is less than a row of {width} {image.encoding} pixels")
         if len(image.data) < step * height:

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from mediaref_tools.batch import Frame, FrameBatch
-from mediaref_tools.decoder import SegmentDecoder, to_rgb
+from mediaref_tools.decoder import SegmentDecoder
 from mediaref_tools.errors import DatasetError, FrameError
 from mediaref_tools.frames import FramesTable
 from mediaref_tools.layout import inside
 from mediaref_tools.manifest import TopicEntry
 from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.raster import Raster
 
 __all__ = ["NO_STAMP", "Refs", "Topic"]
 
@@ -58,7 +58,7 @@ class Topic:
         self.name = entry.topic
         self.entry = entry
         self._dataset, self._table = dataset, table
-        self._reformatter = VideoReformatter()
+        self._raster = Raster()
 
     def __repr__(self) -> str:
         return f"Topic({self.name!r}, {len(self)} frames)"
@@ -240,7 +240,7 @@ class Topic:
             numbers = np.searchsorted(first, once[mine])
             for at, (_, frame) in zip(mine.tolist(), decoder.frames(numbers.tolist()), strict=True):
                 rows = order[starts[at] : starts[at + 1]]
-                to_rgb(frame, self._reformatter, data[rows[0]])
+                self._raster.into(frame, data[rows[0]])
                 for row in rows[1:]:
                     data[row] = data[rows[0]]
 

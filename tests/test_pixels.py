@@ -8,14 +8,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
-from mediaref_tools.decoder import to_rgb
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, data_uri, sniff
 from mediaref_tools.pixels import Picture, PixelDecoder, file_size, luma, plane
+from mediaref_tools.raster import Raster
 from mediaref_tools.sample import numbered_image
 
 Pixels = NDArray[np.uint8]
@@ -65,7 +64,7 @@ def as_encoded(rgb: Pixels, encoding: str) -> Pixels:
 
 def shown(picture: Picture) -> Pixels:
     out = np.empty((picture.height, picture.width, 3), np.uint8)
-    to_rgb(picture.frame, VideoReformatter(), out)
+    Raster().into(picture.frame, out)
     return out
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from mediaref_tools import segment
-from mediaref_tools.decoder import to_rgb
 from mediaref_tools.errors import EncodeError, OutputError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.pixels import PixelDecoder, plane
+from mediaref_tools.raster import Raster
 from mediaref_tools.sample import frame_number, numbered_image
 from mediaref_tools.segment import Encoding, Packets, SegmentFile, SegmentWriter, read_packets
 
@@ -61,7 +61,7 @@ def write(path: Path, encoding: Encoding, times_us: Sequence[int]) -> SegmentFil
 
 def rgb_of(decoded: av.VideoFrame, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
     out = np.empty((height, width, 3), np.uint8)
-    to_rgb(decoded, VideoReformatter(), out)
+    Raster().into(decoded, out)
     return out
 
 

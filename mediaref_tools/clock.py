@@ -1,0 +1,58 @@
+"""The clock of a video stream: between its ticks, nanoseconds and float seconds, without a rounding that moves a frame."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from mediaref_tools.errors import FrameError
+
+__all__ = ["Clock"]
+
+_NS = 1_000_000_000
+
+
+class Clock:
+    """Ticks of one length, which need not be whole nanoseconds."""
+
+    def __init__(self, tick_seconds: Fraction) -> None:
+        """`tick_seconds` is the stream's time base."""
+        self.tick_seconds = tick_seconds
+
+    def tick(self, time_ns: int) -> int:
+        """The last tick that is not after a time."""
+        return time_ns * self.tick_seconds.denominator // (self.tick_seconds.numerator * _NS)
+
+    def ns(self, tick: int) -> int:
+        """The first whole nanosecond that is not before a tick, so that `tick` gives the tick back."""
+        return math.ceil(tick * self.tick_seconds * _NS)
+
+    def seconds(self, tick: int) -> float:
+        """The float nearest to a tick."""
+        return float(tick * self.tick_seconds)
+
+    def tick_at_seconds(self, seconds: float) -> int:
+        """The last tick whose `seconds` are not above a time: a frame's own float time finds that frame.
+
+        Raises:
+            FrameError: The time is not finite.
+        """
+        return math.floor((_exact(seconds) + _half_step(seconds)) / self.tick_seconds)
+
+    def tick_before_seconds(self, seconds: float) -> int:
+        """The last tick whose `seconds` are below a time.
+
+        Raises:
+            FrameError: The time is not finite.
+        """
+        return math.ceil((_exact(seconds) - _half_step(seconds)) / self.tick_seconds) - 1
+
+
+def _exact(seconds: float) -> Fraction:
+    if not math.isfinite(seconds):
+        raise FrameError(f"time of {seconds} s is no time")
+    return Fraction(seconds)
+
+
+def _half_step(seconds: float) -> Fraction:
+    return Fraction(math.ulp(seconds)) / 2

@@ -1,0 +1,243 @@
+"""Frames of any video file, by time: exactly the one that is on screen then.
+
+A frame's time counts from the zero of the container's own clock, as libavformat reports it. The frame for a time `t` is
+the last whose time is not after `t`; its own duration is ignored (MediaRef Specification 1.0, section 3.2).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike, fspath
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mediaref_tools.errors import FrameError
+from mediaref_tools.raster import Format, Raster
+from mediaref_tools.storage import StorageOptions, explained, local_file, open_remote, read_bytes
+from mediaref_tools.stream import FrameStream
+from mediaref_tools.uri import scheme, shown
+
+__all__ = ["VideoBatch", "VideoDecoder", "VideoFrame", "VideoMetadata"]
+
+
+class VideoFrame(NamedTuple):
+    """One decoded frame: `data` as its format says, and when it comes and goes, in ns, half-open."""
+
+    data: NDArray[np.uint8]
+    pts_ns: int
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoBatch:
+    """N decoded frames, laid out as TorchCodec does.
+
+    Attributes:
+        data: (N, C, H, W) uint8.
+        pts_ns: (N,) int64: the first ns at which each frame is on screen.
+        pts_seconds, duration_seconds: (N,) float64: the same in seconds, and how long until the next frame or the end.
+    """
+
+    data: NDArray[np.uint8]
+    pts_ns: NDArray[np.int64]
+    pts_seconds: NDArray[np.float64]
+    duration_seconds: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        return f"VideoBatch(shape={self.data.shape}, pts_ns={self.pts_ns.tolist()[:8]}{'…' if len(self) > 8 else ''})"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoMetadata:
+    """What a video is.
+
+    Attributes:
+        num_frames: Frames, as the container tells; counted by its packets where it does not.
+        duration_seconds, begin_stream_seconds, end_stream_seconds: Where it begins and ends.
+        average_rate: Frames a second; None where nothing tells.
+        width, height: Of the coded picture, not rotated.
+        codec, pixel_format: libavcodec's names.
+        rotation_degrees: By which a player would turn the picture counter-clockwise. Frames are given unturned.
+    """
+
+    num_frames: int
+    duration_seconds: float
+    begin_stream_seconds: float
+    end_stream_seconds: float
+    average_rate: float | None
+    width: int
+    height: int
+    codec: str
+    pixel_format: str
+    rotation_degrees: int
+
+
+class VideoDecoder:
+    """Decodes frames of one video file by time. A context manager, for one thread at a time.
+
+    Times of frames are ints in ns; the methods named after TorchCodec's take and give float seconds, in which a frame's
+    own `pts_seconds` always finds that frame.
+    """
+
+    def __init__(self, source: str | PathLike[str], *, storage_options: StorageOptions | None = None) -> None:
+        """Open a video. Its headers and index are read; a remote file is read in ranges.
+
+        Args:
+            source: A path or a uri.
+            storage_options: For fsspec.
+
+        Raises:
+            RefError: It is a still image, or no uri that can be followed.
+            MediaNotFound: There is nothing there.
+            MediaError: It is no video that can be decoded.
+            ExtraError: Its storage needs a package that is not installed.
+        """
+        uri = fspath(source)
+        self._name = shown(uri)
+        file = local_file(uri) if scheme(uri) != "data" else io.BytesIO(read_bytes(uri))
+        with explained(uri):
+            self._stream = FrameStream(open_remote(uri, storage_options) if file is None else file, self._name)
+        self._clock = self._stream.clock
+        self._raster = Raster()
+
+    def __repr__(self) -> str:
+        return f"VideoDecoder({self._name!r})"
+
+    @cached_property
+    def metadata(self) -> VideoMetadata:
+        """What the video is. Its first and last frames are decoded, packets counted where no header tells how many."""
+        stream, clock = self._stream.stream, self._clock
+        first = self._stream.first()
+        begin = first.pts or 0
+        self._stream.last()
+        end = self._stream.until
+        rate = stream.average_rate
+        return VideoMetadata(
+            stream.frames or len(self._stream.packet_ticks()),
+            clock.seconds(end - begin),
+            clock.seconds(begin),
+            clock.seconds(end),
+            float(rate) if rate else None,
+            first.width,
+            first.height,
+            stream.codec_context.name,
+            first.format.name,
+            int(first.rotation),
+        )
+
+    @cached_property
+    def pts_ns(self) -> NDArray[np.int64]:
+        """(N,) int64: the first ns at which each frame is on screen, ascending. Reads the file's packets once."""
+        return np.array([self._clock.ns(tick) for tick in self._stream.packet_ticks()], dtype=np.int64)
+
+    def frame_at(self, pts_ns: int, format: Format = "rgb") -> VideoFrame:  # noqa: A002 - as MediaRef.to_ndarray has it
+        """Decode the frame on screen at a time; `format` as in `MediaRef.to_ndarray`.
+
+        Raises:
+            FrameError: Before the first frame, or at or after the stream's end; the message says the range.
+            MediaError: The video is damaged there.
+        """
+        return self._frame(self._clock.tick(int(pts_ns)), format)
+
+    def frames_at(self, pts_ns: ArrayLike, format: Format = "rgb") -> Iterator[tuple[int, VideoFrame]]:  # noqa: A002
+        """Decode frames by time, in any order, each once: yields `(position in pts_ns, frame)` as they are decoded.
+
+        Positions of one frame follow each other, and share its `data`.
+
+        Raises:
+            FrameError, MediaError: As `frame_at`.
+        """
+        return self._frames(
+            [self._clock.tick(int(time)) for time in np.atleast_1d(np.asarray(pts_ns)).tolist()], format
+        )
+
+    def get_frames_played_at(self, seconds: ArrayLike) -> VideoBatch:
+        """Decode the frames on screen at some times, in float seconds, in the order asked.
+
+        Raises:
+            FrameError: A time is outside of the stream.
+        """
+        times = np.atleast_1d(np.asarray(seconds, dtype=np.float64)).tolist()
+        ticks = [self._clock.tick_at_seconds(time) for time in times]
+        frames: list[VideoFrame | None] = [None] * len(ticks)
+        for position, frame in self._frames(ticks, "rgb"):
+            frames[position] = frame
+        return self._batch([frame for frame in frames if frame is not None])
+
+    def get_frames_played_in_range(
+        self, start_seconds: float, stop_seconds: float, fps: float | None = None
+    ) -> VideoBatch:
+        """Decode every frame that is on screen in `[start, stop)`; with `fps`, what is on screen at each of its ticks.
+
+        Raises:
+            FrameError: The range is not within the stream, or ends before it starts, or `fps` is not positive.
+        """
+        if not start_seconds <= stop_seconds:
+            raise FrameError(f"range from {start_seconds} to {stop_seconds} s ends before it starts: {self._name}")
+        if fps is not None and not fps > 0:
+            raise FrameError(f"{fps} frames a second: it must be positive")
+        if stop_seconds > self.metadata.end_stream_seconds:
+            raise FrameError(
+                f"range to {stop_seconds} s reaches beyond the stream's end at "
+                f"{self.metadata.end_stream_seconds} s: {self._name}"
+            )
+        if start_seconds == stop_seconds:
+            return self._batch([])
+        if fps is not None:
+            count = math.ceil((stop_seconds - start_seconds) * fps - 1e-9)
+            return self.get_frames_played_at([start_seconds + at / fps for at in range(count)])
+        frames = [self._frame(self._clock.tick_at_seconds(start_seconds), "rgb")]
+        while (tick := self._stream.until) <= self._clock.tick_before_seconds(stop_seconds):
+            frames.append(self._frame(tick, "rgb"))
+        return self._batch(frames)
+
+    def close(self) -> None:
+        """Close the file. Safe to call again."""
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _frame(self, tick: int, wanted: Format) -> VideoFrame:
+        frame = self._stream.at(tick)
+        pts = frame.pts
+        assert pts is not None  # noqa: S101 - `at` gives none without
+        return VideoFrame(self._raster.array(frame, wanted), self._clock.ns(pts), self._clock.ns(self._stream.until))
+
+    def _frames(self, ticks: Sequence[int], wanted: Format) -> Iterator[tuple[int, VideoFrame]]:
+        with explained(self._name):
+            last: VideoFrame | None = None
+            for position in sorted(range(len(ticks)), key=ticks.__getitem__):
+                tick = ticks[position]
+                if last is None or tick >= self._clock.tick(last.until_ns):
+                    last = self._frame(tick, wanted)
+                yield position, last
+
+    def _batch(self, frames: Sequence[VideoFrame]) -> VideoBatch:
+        sizes = {frame.data.shape for frame in frames}
+        if len(sizes) > 1:
+            raise FrameError(f"frames of shapes {sorted(sizes)} don't fit one batch: ask for them apart: {self._name}")
+        data = np.stack([frame.data for frame in frames]) if frames else np.empty((0, 0, 0, 3), np.uint8)
+        begins = [self._clock.tick(frame.pts_ns) for frame in frames]
+        ends = [self._clock.tick(frame.until_ns) for frame in frames]
+        return VideoBatch(
+            np.ascontiguousarray(data.transpose(0, 3, 1, 2)),
+            np.array([frame.pts_ns for frame in frames], dtype=np.int64),
+            np.array([self._clock.seconds(begin) for begin in begins]),
+            np.array([self._clock.seconds(end - begin) for begin, end in zip(begins, ends, strict=True)]),
+        )
