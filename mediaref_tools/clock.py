@@ -1,4 +1,4 @@
-"""The clock of a video stream: between its ticks, nanoseconds and float seconds, without a rounding that moves a frame."""
+"""The clock of a video stream: between its ticks, nanoseconds and float seconds; no rounding moves a frame."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mediaref_tools.errors import RefError
 from mediaref_tools.uri import is_relative, joined, normalised, scheme, shown
@@ -63,12 +63,22 @@ class MediaRef(BaseModel):
         pydantic.ValidationError: A ValueError, on an empty uri, a `pts_ns` out of range, or any other field.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "description": "A pointer to one still image or one video frame (MediaRef Specification 1.0). uri: an RFC "
+            "3986 URI, an RFC 2397 data URI or a POSIX path. pts_ns: nanoseconds on the clock of the video's "
+            "container; null or absent for a still image."
+        },
+    )
 
-    uri: Annotated[str, Field(min_length=1), BeforeValidator(_text, json_schema_input_type=str)]
-    pts_ns: Annotated[
-        Annotated[int, Field(ge=0, le=INT64_MAX)] | None, BeforeValidator(_integer, json_schema_input_type=int | None)
-    ] = None
+    uri: Annotated[str, Field(min_length=1)]
+    pts_ns: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
+
+    _uri_text = field_validator("uri", mode="before")(_text)
+    _pts_integer = field_validator("pts_ns", mode="before")(_integer)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MediaRef):
