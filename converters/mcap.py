@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
+from mediaref_tools.recordjson import json_record
 
 from . import rosmsg
 from .mcap_index import Index, Span
@@ -137,12 +138,12 @@ class McapReader:
         return rosmsg.image(message)
 
     def record(self, message: Message) -> Record | None:
-        """The record in a message, typed or a string of JSON; None if it holds none.
+        """The record in a message: typed, a string of JSON, or a JSON message; None if it holds none.
 
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return rosmsg.record(message)
+        return json_record(message.data) if message.channel.encoding == "json" else rosmsg.record(message)
 
     def metadata(self) -> Iterator[Any]:
         """The metadata records (`mcap.records.Metadata`) in file order; a broken one is a `Loss`."""

@@ -6,19 +6,18 @@ definitions come from rosbags' own stores and never from the log.
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from importlib.resources import files
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import ValidationError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message, Record, RecordKind
 from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.recordjson import json_record
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
@@ -200,7 +199,7 @@ def record(message: Message) -> Record | None:
         )
     if name == _STRING:
         try:
-            return Record(MediaRef.model_validate(json.loads(_deserialize(message).data)))
-        except (ImageError, ValidationError, ValueError):
+            return json_record(str(_deserialize(message).data))
+        except ImageError:
             return None
     return None

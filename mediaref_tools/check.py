@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from math import nan
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.errors import DatasetError, ImageError
+from mediaref_tools.datauri import DataURI
+from mediaref_tools.errors import DatasetError, ImageError, MediarefError
 from mediaref_tools.frames import FrameRow, FramesTable
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message, Record
@@ -145,8 +145,7 @@ class TopicCheck:
 
 
 def _embeds(uri: str, data: bytes | memoryview) -> bool:
-    _, _, encoded = uri.partition(";base64,")
     try:
-        return base64.b64decode(encoded, validate=True) == data
-    except ValueError:
+        return DataURI.from_uri(uri).decoded_data == data
+    except MediarefError:
         return False

@@ -1,8 +1,11 @@
-"""Opening a dataset: its topics, and several of them in step."""
+"""Opening a dataset, or whatever holds references: its topics, and several of them in step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,10 +13,16 @@ from typing import Self
 import numpy as np
 
 from mediaref_tools.batch import Frame
-from mediaref_tools.errors import FrameError, TopicError
+from mediaref_tools.errors import DatasetError, FrameError, TopicError
+from mediaref_tools.frameindex import TableIndex
 from mediaref_tools.frames import FramesTable
+from mediaref_tools.framesource import MediaSource, SegmentSource
+from mediaref_tools.layout import MANIFEST
 from mediaref_tools.manifest import Manifest
+from mediaref_tools.refindex import TABLE_SUFFIXES, Found, RefIndex, logged_refs, tabled_refs
+from mediaref_tools.storage import StorageOptions
 from mediaref_tools.topic import Topic
+from mediaref_tools.trust import Trust
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -21,18 +30,19 @@ _TICKS = 16  # how many steps `sync` decodes at a time
 
 
 class Dataset(Mapping[str, Topic]):
-    """An open dataset: converted topics by name. A context manager; holds one open file."""
+    """Topics of pictures by name, made by `open_dataset`. A context manager; it holds files open.
 
-    def __init__(self, path: Path) -> None:
-        """Open a dataset folder.
+    Attributes:
+        path: The dataset's folder; the log's or table's path where it is none.
+    """
 
-        Raises:
-            DatasetError: It is none, or it is not whole.
-        """
+    def __init__(
+        self, path: Path, topics: Mapping[str, Topic], manifest: Manifest | None, on_close: Callable[[], object]
+    ) -> None:
         self.path = path
-        self.manifest = Manifest.read(path)
-        self._table = FramesTable(path)
-        self._topics = {entry.topic: Topic(path, entry, self._table) for entry in self.manifest.topics}
+        self._manifest = manifest
+        self._topics = dict(topics)
+        self._on_close = on_close
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.path)!r}, {len(self)} topics)"
@@ -49,6 +59,24 @@ class Dataset(Mapping[str, Topic]):
 
     def __len__(self) -> int:
         return len(self._topics)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What `convert` wrote down.
+
+        Raises:
+            DatasetError: These are references of others, of which nothing was written down.
+        """
+        if self._manifest is None:
+            raise DatasetError(f"no dataset but references in a log or table: there is no manifest: {self.path}")
+        return self._manifest
+
+    @property
+    def start_ns(self) -> int:
+        """The log time at which the log begins, as far as is known; 0 where there is nothing."""
+        if self._manifest is not None:
+            return self._manifest.source.start_ns or 0
+        return min((int(topic.log_times_ns[0]) for topic in self.values() if len(topic)), default=0)
 
     def sync(
         self, topics: Sequence[str], *, every_ns: int, start_ns: int | None = None, stop_ns: int | None = None
@@ -86,8 +114,8 @@ class Dataset(Mapping[str, Topic]):
                 yield time_ns, {name: frames[name][step] for name in chosen}
 
     def close(self) -> None:
-        """Close the frames table."""
-        self._table.close()
+        """Close what is open. Safe to call again."""
+        self._on_close()
 
     def __enter__(self) -> Self:
         return self
@@ -108,10 +136,55 @@ def _frames(topic: Topic, indices: list[int]) -> list[Frame | None]:
     return [found.get(index) for index in indices]
 
 
-def open_dataset(path: str | Path) -> Dataset:
-    """Open a dataset folder that `convert` made.
+def open_dataset(
+    path: str | os.PathLike[str],
+    *,
+    allow: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+    storage_options: StorageOptions | None = None,
+) -> Dataset:
+    """Open a dataset folder that `convert` made, or any log or table that holds references.
+
+    A log may hold typed records, `std_msgs/String` messages of JSON, or JSON messages with a MediaRef in them. A table
+    is parquet, CSV or JSON with a column `struct<uri, pts_ns>`, or with columns `uri` and `pts_ns`.
+
+    The references are not trusted: they are followed inside the folder of the dataset, log or table only.
+
+    Args:
+        path: The dataset, log or table.
+        allow: What else references may name: folders; schemes with their colon ("s3:"); beginnings of addresses
+            ("https://host/data"); "*" for everything. A dataset's own segments always lie in its folder.
+        storage_options: For fsspec, where references name addresses that are allowed.
 
     Raises:
-        DatasetError: It is none, or it is not whole.
+        DatasetError: It is none, it is not whole, or it holds no references.
+        LogError: It is a log that can't be read.
+        RefError: A table's row holds no reference.
     """
-    return Dataset(Path(path))
+    path = Path(path)
+    with ExitStack() as opened:
+        topics: dict[str, Topic] = {}
+        manifest = None
+        if path.is_dir() and ((path / MANIFEST).exists() or not _is_log_folder(path)):
+            manifest = Manifest.read(path)
+            table = FramesTable(path)
+            opened.callback(table.close)
+            for entry in manifest.topics:
+                index = TableIndex(path, entry, table)
+                topics[entry.topic] = Topic(entry.topic, index, SegmentSource(path, index))
+        else:
+            found = tabled_refs(path) if path.suffix in TABLE_SUFFIXES else logged_refs(path)
+            trust = Trust(path.absolute().parent, allow)
+            for name, refs in found.items():
+                topics[name] = _foreign(name, refs, trust, storage_options, opened)
+        return Dataset(path, topics, manifest, opened.pop_all().close)
+
+
+def _is_log_folder(path: Path) -> bool:
+    """Whether a folder may be a rosbag2 log, rather than a dataset that lacks its manifest."""
+    return any(entry.suffix in (".db3", ".mcap", ".yaml", ".zstd") for entry in path.iterdir())
+
+
+def _foreign(name: str, found: Found, trust: Trust, storage_options: StorageOptions | None, opened: ExitStack) -> Topic:
+    source = MediaSource(name, found.uris, found.pts_ns, trust, storage_options)
+    opened.callback(partial(MediaSource.close, source))
+    return Topic(name, RefIndex(found, source), source)

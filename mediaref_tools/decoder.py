@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import DatasetError
+from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.manifest import Segment
 
 __all__ = ["SegmentDecoder"]
@@ -70,11 +71,13 @@ class SegmentDecoder:
         last = wanted[-1]
         begin = int(self._offset[first])
         length = int(self._offset[last] + self._size[last]) - begin
-        data = os.pread(descriptor, length, begin)
+        held = os.fstat(descriptor).st_size
+        try:
+            data = os.pread(descriptor, length, begin) if begin + length <= held else b""
+        except OSError as error:
+            raise DatasetError(f"segment can't be read: {error.strerror}: {self._path}") from error
         if len(data) != length:
-            raise DatasetError(
-                f"segment ends at byte {begin + len(data)} of {begin + length}: copy it again: {self._path}"
-            )
+            raise DatasetError(f"segment ends at byte {held} of {begin + length}: copy it again: {self._path}")
         context = self._context()
         todo = set(wanted)
         try:
@@ -102,4 +105,5 @@ class SegmentDecoder:
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
         context.extradata = base64.b64decode(self._segment.extradata)
         context.thread_count = 1
+        context.options = {"max_pixels": str(MAX_PIXELS)}
         return context

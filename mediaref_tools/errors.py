@@ -11,10 +11,10 @@ Each one is also the builtin that a caller would guess, so `except ValueError` w
     ├── EncodeError       (RuntimeError)       the encoder or muxer did not do what it was told
     ├── OutputError       (OSError)            the output can't be written, or is in the way
     ├── DatasetError      (ValueError)         a dataset folder is not whole or not ours
-    │   └── ProofError    (ValueError)         a reference does not show the frame that it stands for
+    │   ├── ProofError    (ValueError)         a reference does not show the frame that it stands for
+    │   └── TrustError    (PermissionError)    a record of others points where it was not allowed to
     ├── FrameError        (ValueError)         a time or reference outside of what a stream holds
     ├── RefError          (ValueError)         a reference is malformed, or not for the kind of media that it names
-    ├── TrustError        (PermissionError)    a record of others points where it was not allowed to
     ├── MediaError        (ValueError)         what a reference names can't be read or decoded
     │   └── MediaNotFound (FileNotFoundError)  there is nothing where it points
     └── ExtraError        (ImportError)        an optional package is not installed
@@ -96,7 +96,7 @@ class RefError(MediarefError, ValueError):
     """A reference is malformed, or its kind (still, frame of a video) is not that of the media it names."""
 
 
-class TrustError(MediarefError, PermissionError):
+class TrustError(DatasetError, PermissionError):
     """A record that others wrote points outside of its folder, and the caller did not allow that."""
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
-__all__ = ["ImageValue", "data_uri", "sniff"]
+__all__ = ["ImageValue", "sniff"]
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -87,8 +86,3 @@ def sniff(data: bytes | memoryview) -> str:
     if head[:1] == b"G" and bytes(data[188:189]) == b"G":  # two packets of a transport stream
         return "video/mp2t"
     return "application/octet-stream"
-
-
-def data_uri(data: bytes | memoryview, media_type: str) -> str:
-    """An RFC 2397 data URI that carries `data` in base64."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"

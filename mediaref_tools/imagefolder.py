@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, NamedTuple, Self
-from urllib.parse import unquote_to_bytes
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mediaref_tools.errors import DatasetError
-from mediaref_tools.topic import NO_STAMP, Topic
+from mediaref_tools.datauri import DataURI
+from mediaref_tools.frameindex import NO_STAMP
+from mediaref_tools.topic import Topic
 
 __all__ = ["TABLE", "Format", "ImageFolder", "ImageWriter"]
 
@@ -142,10 +141,10 @@ class ImageFolder:
     def _embed(self, positions: list[int]) -> _Batch:
         names, sizes = [], []
         for position in positions:
-            media_type, data = _content(self._topic.refs[position].uri)
-            names.append(self._stems[position] + _EMBEDDED_SUFFIX.get(media_type, ".bin"))
+            media = DataURI.from_uri(self._topic.refs[position].uri)
+            names.append(self._stems[position] + _EMBEDDED_SUFFIX.get(media.mimetype, ".bin"))
             with (self.folder / names[-1]).open("xb") as stream:
-                sizes.append(stream.write(data))
+                sizes.append(stream.write(media.decoded_data))
         self.embedded += len(positions)
         return _Batch(positions, names, iter(sizes))
 
@@ -185,17 +184,3 @@ def _stems(log_times_ns: NDArray[np.int64]) -> list[str]:
 
 def _known(time_ns: np.int64) -> int | str:
     return "" if time_ns == NO_STAMP else int(time_ns)
-
-
-def _content(uri: str) -> tuple[str, bytes]:
-    """The media type and bytes of a data URI.
-
-    Raises:
-        DatasetError: It is none, or its base64 is broken.
-    """
-    head, _, body = uri.partition(",")
-    media_type, *parameters = head.removeprefix("data:").split(";")
-    try:
-        return media_type, base64.b64decode(body, validate=True) if "base64" in parameters else unquote_to_bytes(body)
-    except ValueError:
-        raise DatasetError(f"embedded frame has a broken data URI: {uri[:60]!r}") from None

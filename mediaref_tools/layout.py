@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from pathlib import Path, PurePosixPath
 
-from mediaref_tools.errors import DatasetError
-
-__all__ = ["FRAMES", "MANIFEST", "MEDIA", "inside", "segment_uri", "topic_folder"]
+__all__ = ["FRAMES", "MANIFEST", "MEDIA", "segment_uri", "topic_folder"]
 
 MANIFEST = "manifest.json"
 FRAMES = "frames.parquet"
@@ -45,24 +42,3 @@ def _utf8(text: str) -> bytes:
 def segment_uri(topic: str, number: int) -> str:
     """The uri of a topic's segment: relative to the dataset folder."""
     return f"{MEDIA}/{topic_folder(topic)}/{number:06d}.mp4"
-
-
-def inside(dataset: Path, uri: str) -> Path:
-    """The file that a record's relative uri names, which must lie in the dataset's own folder.
-
-    Raises:
-        DatasetError: It leads out of it: absolute, with a scheme, by `..`, or through a symbolic link.
-    """
-    path = PurePosixPath(uri)
-    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\\" in uri or "\0" in uri:
-        raise DatasetError(
-            f"uri {uri[:200]!r} leads out of the dataset: only paths inside of it are followed: {dataset}"
-        )
-    file = dataset.joinpath(*path.parts)
-    try:
-        inner = file.resolve().is_relative_to(dataset.resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that no file can have
-        raise DatasetError(f"uri {uri[:200]!r} names no file: {error}: {dataset}") from error
-    if not inner:
-        raise DatasetError(f"uri {uri[:200]!r} leads out of the dataset through a link: {dataset}")
-    return file

@@ -158,7 +158,7 @@ class LogReader(Protocol):
         ...
 
     def record(self, message: Message) -> Record | None:
-        """The record in a message, typed or a string of JSON; None if it holds none."""
+        """The record in a message, typed or JSON (a string of it, or the message itself); None if it holds none."""
         ...
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> LogWriter:

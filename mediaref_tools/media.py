@@ -72,8 +72,8 @@ def open_video(
     raise RefError(f"Unknown decoder backend {decoder!r}: there is pyav, and torchcodec")
 
 
-def open_still(uri: str, storage_options: StorageOptions | None = None) -> Still:
-    """Read a still image; nothing is decoded yet.
+def open_still(uri: str, storage_options: StorageOptions | None = None, *, upright: bool = True) -> Still:
+    """Read a still image; nothing is decoded yet. `upright` as in `Still`.
 
     Raises:
         RefError: It is a video, or no uri that can be followed.
@@ -81,9 +81,9 @@ def open_still(uri: str, storage_options: StorageOptions | None = None) -> Still
     """
     name = shown(uri)
     if scheme(uri) != "data":
-        return Still(read_bytes(uri, storage_options), name)
+        return Still(read_bytes(uri, storage_options), name, upright=upright)
     data = DataURI.from_uri(uri)
     if not data.is_image:
         hint = ": a reference to one of its frames has pts_ns" if data.mimetype.startswith("video/") else ""
         raise RefError(f"data URI holds {data.mimetype}, no image{hint}: {name}")
-    return Still(data.decoded_data, name)
+    return Still(data.decoded_data, name, upright=upright)

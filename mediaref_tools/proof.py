@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from mediaref_tools.errors import ProofError
 from mediaref_tools.frames import FrameRow
-from mediaref_tools.layout import inside
 from mediaref_tools.pixels import plane
 from mediaref_tools.segment import TIME_BASE, read_packets
+from mediaref_tools.trust import inside
 
 __all__ = ["Judge", "SegmentFrames", "psnr_db"]
 

@@ -44,6 +44,18 @@ class Still:
             raise MediaError(f"image of {len(data)} bytes is larger than {MAX_STILL_BYTES} bytes: {name}")
         self._media_type = sniff(data)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture as `array` gives it, told by the header where that can."""
+        try:
+            with warnings.catch_warnings(), Image.open(io.BytesIO(self._data)) as image:
+                warnings.simplefilter("ignore")
+                turned = self._upright and image.getexif().get(274, 1) in (5, 6, 7, 8)
+                return (image.width, image.height) if turned else (image.height, image.width)
+        except _BROKEN:
+            height, width = self.array().shape[:2]
+            return height, width
+
     def array(self, format: Format = "rgb") -> NDArray[np.uint8]:  # noqa: A002 - the name that scripts use
         """Decode to an array.
 

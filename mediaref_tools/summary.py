@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mediaref_tools.building import folder_bytes
 from mediaref_tools.errors import MediarefError
-from mediaref_tools.layout import MANIFEST, inside
+from mediaref_tools.layout import MANIFEST
 from mediaref_tools.log import Channel, ChannelStats, LogReader
 from mediaref_tools.manifest import Manifest, Settings, Source, Tool, TopicEntry
 from mediaref_tools.plugins import open_log
 from mediaref_tools.report import KeptTopic, LossReport
+from mediaref_tools.trust import inside
 
 __all__ = ["ChannelSummary", "DatasetSummary", "LogSummary", "TopicSummary", "inspect"]
 

@@ -1,31 +1,21 @@
-"""A converted topic: its frames by index, by log time, and in batches."""
+"""A topic of pictures: its frames by index, by log time, and in batches."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from mediaref_tools.batch import Frame, FrameBatch
-from mediaref_tools.decoder import SegmentDecoder
-from mediaref_tools.errors import DatasetError, FrameError
-from mediaref_tools.frames import FramesTable
-from mediaref_tools.layout import inside
-from mediaref_tools.manifest import TopicEntry
+from mediaref_tools.errors import FrameError
+from mediaref_tools.frameindex import FrameIndex
+from mediaref_tools.framesource import FrameSource
 from mediaref_tools.mediaref import MediaRef
-from mediaref_tools.raster import Raster
 
-__all__ = ["NO_STAMP", "Refs", "Topic"]
-
-NO_STAMP = -(2**63)
-"""What stands in `Topic.stamps_ns` for a message without a header, in `publish_times_ns` where nobody knows."""
+__all__ = ["Refs", "Topic"]
 
 
 class Refs(Sequence[MediaRef]):
@@ -54,82 +44,60 @@ class Topic:
     Not for use by two threads at once.
     """
 
-    def __init__(self, dataset: Path, entry: TopicEntry, table: FramesTable) -> None:
-        self.name = entry.topic
-        self.entry = entry
-        self._dataset, self._table = dataset, table
-        self._raster = Raster()
+    def __init__(self, name: str, index: FrameIndex, source: FrameSource) -> None:
+        self.name = name
+        self._index, self._source = index, source
 
     def __repr__(self) -> str:
         return f"Topic({self.name!r}, {len(self)} frames)"
 
     def __len__(self) -> int:
-        return self.entry.frames
+        return len(self._index)
 
-    @cached_property
+    @property
     def log_times_ns(self) -> NDArray[np.int64]:
         """(N,) int64: when each message was received, Unix ns, ascending."""
-        return self._table.int64(self.name, "log_time_ns", 0)
+        return self._index.log_times_ns
 
-    @cached_property
+    @property
     def stamps_ns(self) -> NDArray[np.int64]:
         """(N,) int64: header.stamp of each message; `NO_STAMP` where it had no header."""
-        return self._table.int64(self.name, "stamp_ns", NO_STAMP)
+        return self._index.stamps_ns
 
-    @cached_property
+    @property
     def publish_times_ns(self) -> NDArray[np.int64]:
-        """(N,) int64: when each message was sent; `NO_STAMP` where the container does not tell."""
-        return self._table.int64(self.name, "publish_time_ns", NO_STAMP)
+        """(N,) int64: when each message was sent; `NO_STAMP` where nobody knows."""
+        return self._index.publish_times_ns
 
-    @cached_property
+    @property
     def pts_ns(self) -> NDArray[np.int64]:
-        """(N,) int64: each frame's time in its segment; -1 where it is embedded."""
-        return self._table.int64(self.name, "media.pts_ns", -1)
+        """(N,) int64: each frame's time in its video; -1 where it is a still."""
+        return self._index.pts_ns
 
-    @cached_property
+    @property
     def psnr_db(self) -> NDArray[np.float32]:
-        """(N,) float32: luma PSNR against the source, inf where identical, NaN where embedded."""
-        return self._table.psnr_db(self.name)
+        """(N,) float32: luma PSNR against the source, inf where identical, NaN where nobody knows."""
+        return self._index.psnr_db
 
-    @cached_property
+    @property
     def keyframes(self) -> NDArray[np.bool_]:
-        """(N,) bool: whether decoding can begin at the frame."""
-        return np.asarray(self._table.column(self.name, "keyframe").to_numpy(), dtype=np.bool_)
+        """(N,) bool: whether decoding can begin at the frame; False where nobody knows."""
+        return self._index.keyframes
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
-        """(N, 2) int64: height and width of each frame's picture."""
-        return np.stack([self._table.int64(self.name, name, 0) for name in ("height", "width")], axis=1)
+        """(N, 2) int64: height and width of each frame's picture. References of others: each media is opened."""
+        return self._index.sizes(np.arange(len(self)))
 
-    @cached_property
+    @property
     def status(self) -> NDArray[np.str_]:
-        """(N,) str: "video" or "embedded"."""
-        return np.asarray(self._table.column(self.name, "status").to_pylist(), dtype=np.str_)
+        """(N,) str: "video", "embedded" (a data URI), or "still" (a file of its own, in references of others)."""
+        return self._index.status
 
     @cached_property
     def refs(self) -> Refs:
         """N references, by index or slice."""
-        return Refs(self._uris, self.pts_ns)
-
-    @cached_property
-    def _uris(self) -> NDArray[np.object_]:
-        return np.asarray(self._table.column(self.name, "media.uri").to_numpy(), dtype=np.object_)
-
-    @cached_property
-    def _places(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-        """The segment of each frame (-1: embedded), and the frames of each segment."""
-        number = {segment.uri: at for at, segment in enumerate(self.entry.segments)}
-        segments = np.array(
-            [
-                number.get(uri, -1) if pts >= 0 else -1
-                for uri, pts in zip(self._uris, self.pts_ns.tolist(), strict=True)
-            ],
-            dtype=np.int64,
-        )
-        unknown = np.flatnonzero((segments < 0) & (self.pts_ns >= 0))
-        if len(unknown):
-            raise DatasetError(f"{self.name} frame {unknown[0]} is in no segment of the manifest: {self._dataset}")
-        return segments, [np.flatnonzero(segments == at) for at in range(len(self.entry.segments))]
+        return Refs(self._index.uris, self.pts_ns)
 
     def __getitem__(self, index: int) -> Frame:
         """Decode one frame by its index.
@@ -148,7 +116,7 @@ class Topic:
 
         A frame is on screen from its own log time until the next one's; the last one stays.
         """
-        times = np.asarray(log_times_ns, dtype=np.int64)
+        times = _integers(log_times_ns, "log time")
         return np.searchsorted(self.log_times_ns, times, side="right").astype(np.int64) - 1
 
     def at(self, log_times_ns: ArrayLike) -> FrameBatch:
@@ -157,7 +125,7 @@ class Topic:
         Raises:
             FrameError: One lies before the first frame.
         """
-        times = np.atleast_1d(np.asarray(log_times_ns, dtype=np.int64))
+        times = np.atleast_1d(_integers(log_times_ns, "log time"))
         indices = self.index_at(times)
         if len(indices) and indices.min() < 0:
             raise FrameError(
@@ -188,7 +156,7 @@ class Topic:
         return np.arange(begin, end, stride, dtype=np.int64)
 
     def _batches(self, indices: NDArray[np.int64], size: int) -> Iterator[FrameBatch]:
-        sizes = self.sizes[indices]
+        sizes = self._index.sizes(indices)
         at = 0
         while at < len(indices):
             same = (sizes[at : at + size] == sizes[at]).all(axis=1)
@@ -200,73 +168,47 @@ class Topic:
         """Decode frames by index, in any order; repeats are decoded once.
 
         Args:
-            indices: Negative ones count from the end.
+            indices: Integers, of which negative ones count from the end; or a mask of N bools.
 
         Raises:
-            FrameError: One is out of range, sizes differ, or an embedded one can't be decoded.
+            FrameError: One is no integer or out of range, sizes differ, or an embedded one can't be decoded.
             DatasetError: A segment is damaged.
+            TrustError: A reference of others leads out of its folder.
+            MediarefError: A reference of others can't be followed or decoded.
         """
-        wanted = np.atleast_1d(np.asarray(indices, dtype=np.int64)) if np.size(indices) else np.empty(0, np.int64)
-        wrong = wanted[(wanted < -len(self)) | (wanted >= len(self))]
-        if len(wrong):
-            raise FrameError(f"no frame {int(wrong[0])} on {self.name}: it has {len(self)}")
-        wanted = np.where(wanted < 0, wanted + len(self), wanted)
-        sizes = np.unique(self.sizes[wanted], axis=0)
+        wanted = self._wanted(indices)
+        sizes = np.unique(self._index.sizes(wanted), axis=0)
         if len(sizes) > 1:
             shown = ", ".join(f"{width}x{height}" for height, width in sizes.tolist())
             raise FrameError(f"frames of {self.name} of sizes {shown} don't fit one batch: ask for them apart")
         height, width = sizes[0].tolist() if len(sizes) else (0, 0)
         data = np.empty((len(wanted), height, width, 3), dtype=np.uint8)
-        self._decode(wanted, data)
+        once, firsts, copies = np.unique(wanted, return_index=True, return_inverse=True)
+        self._source.decode(once, [data[first] for first in firsts.tolist()])
+        for at in np.flatnonzero(firsts[copies] != np.arange(len(wanted))).tolist():
+            data[at] = data[firsts[copies[at]]]
         return FrameBatch(
             data, wanted, self.log_times_ns[wanted], self.pts_ns[wanted], tuple(self.refs[at] for at in wanted.tolist())
         )
 
-    def _decode(self, wanted: NDArray[np.int64], data: NDArray[np.uint8]) -> None:
-        if not len(wanted):
-            return
-        once, positions = np.unique(wanted, return_inverse=True)
-        order = np.argsort(positions, kind="stable")
-        starts = np.searchsorted(positions[order], np.arange(len(once) + 1))
-        segments, members = self._places
-        for segment in np.unique(segments[once]).tolist():
-            mine = np.flatnonzero(segments[once] == segment)
-            if segment < 0:
-                for at in mine.tolist():
-                    rows = order[starts[at] : starts[at + 1]]
-                    data[rows] = self._embedded(int(once[at]), data.shape[1:])
-                continue
-            decoder, first = self._decoder(segment, members[segment])
-            numbers = np.searchsorted(first, once[mine])
-            for at, (_, frame) in zip(mine.tolist(), decoder.frames(numbers.tolist()), strict=True):
-                rows = order[starts[at] : starts[at + 1]]
-                self._raster.into(frame, data[rows[0]])
-                for row in rows[1:]:
-                    data[row] = data[rows[0]]
+    def _wanted(self, indices: ArrayLike) -> NDArray[np.int64]:
+        asked = np.atleast_1d(np.asarray(indices))
+        if asked.dtype == np.bool_ and asked.shape == (len(self),):
+            return np.flatnonzero(asked)
+        wanted = _integers(asked, "index") if asked.size else np.empty(0, np.int64)
+        wrong = wanted[(wanted < -len(self)) | (wanted >= len(self))]
+        if len(wrong):
+            raise FrameError(f"no frame {int(wrong[0])} on {self.name}: it has {len(self)}")
+        return np.where(wanted < 0, wanted + len(self), wanted)
 
-    def _decoder(self, segment: int, members: NDArray[np.int64]) -> tuple[SegmentDecoder, NDArray[np.int64]]:
-        entry = self.entry.segments[segment]
-        offset, size = self._packets
-        decoder = SegmentDecoder(
-            inside(self._dataset, entry.uri), entry, offset[members], size[members], self.keyframes[members]
-        )
-        return decoder, members
 
-    @cached_property
-    def _packets(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return self._table.int64(self.name, "byte_offset", -1), self._table.int64(self.name, "byte_size", -1)
-
-    def _embedded(self, index: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        head, _, body = self._uris[index].partition(";base64,")
-        try:
-            with Image.open(io.BytesIO(base64.b64decode(body))) as image:
-                data: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
-                if data.shape == shape:
-                    return data
-                error: Exception | None = None
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as cause:
-            error = cause
-        raise FrameError(
-            f"{self.name} frame {index} is embedded as {head.removeprefix('data:')} and can't be decoded "
-            f"({self.entry.reason})"
-        ) from error
+def _integers(values: ArrayLike, what: str) -> NDArray[np.int64]:
+    """Integers as int64. Floats are refused: nanoseconds do not fit into them, and an index of 1.5 is a mistake."""
+    array = np.asarray(values)
+    if array.size == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iu" or (array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max):
+        raise FrameError(f"{what} of dtype {array.dtype}: expected integers that fit int64, such as np.int64")
+    if array.ndim > 1:
+        raise FrameError(f"{what} of shape {array.shape}: expected one number or a flat list of them")
+    return array.astype(np.int64)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mediaref_tools.datauri import DataURI
 from mediaref_tools.errors import EncodeError, ImageError
 from mediaref_tools.frames import FrameParts, FrameRow
-from mediaref_tools.image import ImageValue, data_uri
+from mediaref_tools.image import ImageValue
 from mediaref_tools.layout import segment_uri
 from mediaref_tools.log import Message, Record
 from mediaref_tools.manifest import Segment, Settings
@@ -130,7 +131,7 @@ class Track:
         self.bytes_embedded += len(image.data)
         self._embedded_bytes += len(image.data)
         width, height = file_size(image.data) if image.compressed else (image.width, image.height)
-        record = self._take(message, image, MediaRef(uri=data_uri(image.data, media_type)), width, height)
+        record = self._take(message, image, MediaRef(uri=DataURI.from_bytes(image.data, media_type).uri), width, height)
         if self._embedded_bytes > _EMBEDDED_BYTES:
             self._finish()
         return record

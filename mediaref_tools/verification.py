@@ -19,12 +19,12 @@ from mediaref_tools.comparison import Comparison, compare
 from mediaref_tools.errors import ImageError
 from mediaref_tools.frames import FramesTable
 from mediaref_tools.lanes import Backlog, Lanes
-from mediaref_tools.layout import inside
 from mediaref_tools.log import LogReader, Message, Record
 from mediaref_tools.manifest import Manifest
 from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import Meter, OnProgress, no_progress
 from mediaref_tools.report import VerifyReport, quality
+from mediaref_tools.trust import inside
 
 __all__ = ["Findings", "check", "verify"]
 

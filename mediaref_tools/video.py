@@ -113,6 +113,12 @@ class VideoDecoder:
     def __repr__(self) -> str:
         return f"VideoDecoder({self._name!r})"
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, as the headers tell."""
+        context = self._stream.stream.codec_context
+        return context.height, context.width
+
     @cached_property
     def metadata(self) -> VideoMetadata:
         """What the video is. Its first and last frames are decoded, packets counted where no header tells how many."""

@@ -163,16 +163,6 @@ def test_suffix_of_embedded_frames(media_type: str, suffix: str) -> None:
     assert imagefolder._EMBEDDED_SUFFIX.get(media_type, ".bin") == suffix
 
 
-@pytest.mark.parametrize("uri", ["data:image/png;base64,!!!", "data:image/png;base64,abc"])
-def test_broken_data_uri(uri: str) -> None:
-    with pytest.raises(DatasetError):
-        imagefolder._content(uri)
-
-
-def test_data_uri_without_base64() -> None:
-    assert imagefolder._content("data:image/png,a%20b%FF") == ("image/png", b"a b\xff")
-
-
 @pytest.mark.parametrize(
     ("first", "stop", "stride", "expected"),
     [

@@ -12,7 +12,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from mediaref_tools.errors import DatasetError
-from mediaref_tools.layout import inside, segment_uri, topic_folder
+from mediaref_tools.layout import segment_uri, topic_folder
+from mediaref_tools.trust import inside
 
 # RFC 3986's unreserved characters: they mean themselves in paths and URIs alike.
 UNRESERVED = set(string.ascii_letters + string.digits + "-._~")
@@ -125,7 +126,7 @@ def test_uris_of_segments_are_inside_and_resolve_as_uris_too(topic: str, number:
     ],
 )
 def test_uris_that_lead_out_are_refused(uri: str, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=re.escape("leads out of the dataset")) as caught:
+    with pytest.raises(DatasetError, match=re.escape("leads out of the folder")) as caught:
         inside(tmp_path, uri)
     assert str(caught.value).endswith(str(tmp_path))
     assert repr(uri)[:200] in str(caught.value)

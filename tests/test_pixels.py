@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mediaref_tools.errors import ImageError
-from mediaref_tools.image import ImageValue, data_uri, sniff
+from mediaref_tools.image import ImageValue, sniff
 from mediaref_tools.pixels import Picture, PixelDecoder, file_size, luma, plane
 from mediaref_tools.raster import Raster
 from mediaref_tools.sample import numbered_image
@@ -239,4 +239,3 @@ def test_media_types_are_told_by_first_bytes_alone() -> None:
         assert sniff(data) == sniff(memoryview(data)) == f"image/{kind}"
     assert sniff(b"") == sniff(b"\xff\xd8") == sniff(b"RIFF1234WAVE") == "application/octet-stream"
     assert ImageValue(b"\xff\xd8\xff", "rgb8", compressed=False).media_type == "application/octet-stream"
-    assert data_uri(b"\x00\xff", "image/png") == "data:image/png;base64,AP8="

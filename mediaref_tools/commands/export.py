@@ -98,7 +98,7 @@ def _time_ns(dataset: Dataset, value: str | None, option: str) -> int | None:
     if value is None:
         return None
     try:
-        return parse_time(value, start_ns=dataset.manifest.source.start_ns or 0)
+        return parse_time(value, start_ns=dataset.start_ns)
     except MediarefError as error:
         raise click.BadParameter(str(error), param_hint=f"'{option}'") from error
 

@@ -73,7 +73,7 @@ def command(
     with open_dataset(dataset) as opened:
         chosen = [opened[name] for name in select(set(opened), topics or ("*",), (), what="topic with frames")]
         # Times count from the start of the log, not of its pictures: the same whichever topics are chosen.
-        start_ns = opened.manifest.source.start_ns or 0
+        start_ns = opened.start_ns
         try:
             time_ns = None if at is None else parse_time(at, start_ns=start_ns)
         except FrameError as error:
