@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
@@ -193,16 +193,21 @@ def _channels(index: Index) -> tuple[Channel, ...]:
         attributes = dict(channel.metadata)
         if schema is not None:
             attributes[SCHEMA_ENCODING] = schema.encoding
-        type_name = "" if schema is None else schema.name
+        type_name, definition = ("", b"") if schema is None else (schema.name, schema.data)
         channels.append(
             Channel(
                 channel_id,
                 channel.topic,
                 type_name,
                 channel.message_encoding,
-                b"" if schema is None else schema.data,
+                definition,
                 attributes,
-                rosmsg.role(type_name, channel.message_encoding),
+                _role(channel.message_encoding, type_name, definition),
             )
         )
     return tuple(channels)
+
+
+def _role(encoding: str, type_name: str, definition: bytes) -> Literal["image", "record", "unsupported", "other"]:
+    # A JSON Schema that has a member for a MediaRef, such as OWAMcap's.
+    return "record" if encoding == "json" and b'"media_ref"' in definition else rosmsg.role(type_name, encoding)

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from mediaref_tools.batch import Frame
-from mediaref_tools.errors import DatasetError, FrameError, TopicError
+from mediaref_tools.errors import DatasetError, FrameError, LogNotFound, TopicError
 from mediaref_tools.frameindex import TableIndex
 from mediaref_tools.frames import FramesTable
 from mediaref_tools.framesource import MediaSource, SegmentSource
@@ -161,6 +161,8 @@ def open_dataset(
         RefError: A table's row holds no reference.
     """
     path = Path(path)
+    if not os.path.lexists(path):
+        raise LogNotFound(f"no such file or folder: {path}")
     with ExitStack() as opened:
         topics: dict[str, Topic] = {}
         manifest = None

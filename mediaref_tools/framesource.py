@@ -113,8 +113,11 @@ class MediaSource:
             else:
                 groups.setdefault(self._resolved(index), []).append(at)
         for uri, mine in groups.items():
-            for position, frame in self._video(uri).frames_at(self._pts_ns[indices[mine]]):
-                self._put(int(indices[mine[position]]), frame.data, outs[mine[position]])
+            try:
+                for position, frame in self._video(uri).frames_at(self._pts_ns[indices[mine]]):
+                    self._put(int(indices[mine[position]]), frame.data, outs[mine[position]])
+            except FrameError as error:
+                raise FrameError(f"{self._topic}: {error}") from error
 
     def sizes(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """(len(indices), 2) int64: height and width; each media is opened once."""

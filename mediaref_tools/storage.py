@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO, cast
 from mediaref_tools.errors import ExtraError, MediaError, MediaNotFound, MediarefError, RefError
 from mediaref_tools.image import sniff
 from mediaref_tools.limits import MAX_STILL_BYTES
-from mediaref_tools.uri import file_path, scheme, shown
+from mediaref_tools.uri import address, file_path, scheme, shown
 
 __all__ = ["StorageOptions", "exists", "explained", "local_file", "open_remote", "read_bytes"]
 
@@ -40,13 +40,14 @@ def local_file(uri: str) -> Path | None:
         return None
     try:
         file = Path(path)
-        if file.is_file():
-            return file
-        if not file.exists():
-            raise MediaNotFound(f"no such file: {path}")
+        is_file, is_there = file.is_file(), file.exists()
     except OSError as error:  # a name too long, a folder that may not be looked into
         raise MediaError(f"file can't be read: {error.strerror}: {shown(path)}") from error
-    raise MediaError(f"not a regular file: {path}")
+    if is_file:
+        return file
+    if is_there:
+        raise MediaError(f"not a regular file: {path}")
+    raise MediaNotFound(f"no such file: {path}")
 
 
 def read_bytes(uri: str, storage_options: StorageOptions | None = None) -> bytes:
@@ -99,7 +100,7 @@ def open_remote(uri: str, storage_options: StorageOptions | None = None) -> IO[b
 def _filesystem(uri: str, storage_options: StorageOptions | None) -> tuple[Any, str]:
     from fsspec.core import url_to_fs  # 0.1 s: local files do without it
 
-    return cast("tuple[Any, str]", url_to_fs(uri, **(storage_options or {})))
+    return cast("tuple[Any, str]", url_to_fs(address(uri), **(storage_options or {})))
 
 
 def _opened(uri: str, storage_options: StorageOptions | None) -> IO[bytes]:

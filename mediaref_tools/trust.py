@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+
+from uritools import urisplit
 
 from mediaref_tools.errors import TrustError
 from mediaref_tools.uri import file_path, is_relative, joined, normalised, scheme, shown
@@ -47,7 +48,8 @@ class Trust:
         Args:
             base: The folder that relative paths belong to; whatever really lies in it is allowed.
             allow: More that is: folders; schemes with their colon ("s3:"); beginnings of addresses that end at a
-                slash or at the whole ("https://host/data"); "*" for everything.
+                slash or at the whole ("https://host/data"); "*" for everything, which alone allows fsspec's chains
+                ("zip://a.png::https://host/b.zip").
         """
         self._base = base.absolute()
         entries = [os.fspath(entry) for entry in ([allow] if isinstance(allow, (str, os.PathLike)) else allow)]
@@ -72,10 +74,11 @@ class Trust:
         if kind == "data":
             return uri
         if kind not in ("", "file"):
-            if self._everything or any(_begins(normalised(uri), allowed) for allowed in self._addresses):
+            if self._everything or ("::" not in uri and any(_begins(normalised(uri), one) for one in self._addresses)):
                 return uri
-            parts = urlsplit(uri)
-            raise self._refusal(uri, record, f"{kind}://{parts.hostname}/" if parts.hostname else f"{kind}:")
+            host = urisplit(uri).authority
+            hint = _EVERYTHING if "::" in uri else f"{kind}://{host}/" if host and "@" not in host else f"{kind}:"
+            raise self._refusal(uri, record, hint)
         if is_relative(uri):
             try:
                 return str(inside(self._base, normalised(uri)))
@@ -101,5 +104,5 @@ def _begins(address: str, allowed: str) -> bool:
     """Whether an address lies under an allowed one; `https://host` allows nothing on `https://host.example`."""
     if allowed.rstrip("/").endswith(":"):
         return scheme(address) == scheme(allowed)
-    begin = allowed if allowed.endswith("/") else f"{allowed}/"
-    return address == allowed or address.startswith(begin)
+    begin = allowed.rstrip("/")
+    return address == begin or address.startswith(f"{begin}/")

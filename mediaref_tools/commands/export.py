@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from mediaref_tools.commands import exits, text
-from mediaref_tools.commands.params import PATH, json_option, overwrite_option, quiet_option, topic_option
+from mediaref_tools.commands.params import PATH, allow_option, json_option, overwrite_option, quiet_option, topic_option
 from mediaref_tools.plaintext import printable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command(short_help="Write a dataset's frames out as image files.")
-@click.argument("dataset", metavar="DIR", type=PATH)
+@click.argument("dataset", metavar="PATH", type=PATH)
 @click.option("--to", type=click.Choice(["frames"]), required=True, help="frames: an image file each, and a table.")
 @click.option(
     "--out", metavar="FOLDER", type=PATH, required=True, help="Where the files go: made whole, or not at all."
@@ -39,6 +39,7 @@ __all__ = ["command"]
 @click.option(
     "--quality", metavar="N", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG files."
 )
+@allow_option()
 @json_option("Print what was written as JSON.")
 @overwrite_option("Replace an earlier export at FOLDER.")
 @quiet_option()
@@ -52,11 +53,14 @@ def command(
     every: int,
     format_: Literal["png", "jpeg"],
     quality: int,
+    allow: tuple[str, ...],
     as_json: bool,
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Write a dataset's frames out, each named for its log time.
+    """Write frames out, each named for its log time.
+
+    PATH is a dataset, or a log or table (parquet, CSV, JSON) that holds references.
 
     TIME is a log time in ns, seconds from the start of the log such as 12.5s, or ISO 8601 such as
     2024-05-01T12:00:00Z.
@@ -68,7 +72,7 @@ def command(
     from mediaref_tools.dataset import open_dataset
     from mediaref_tools.export import export_frames
 
-    with open_dataset(dataset) as opened:
+    with open_dataset(dataset, allow=allow) as opened:
         start_ns, stop_ns = _time_ns(opened, start, "--start"), _time_ns(opened, stop, "--stop")
         with progress_bar(quiet=quiet) as on_progress:
             report = export_frames(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["PATH", "SECONDS", "json_option", "overwrite_option", "quiet_option", "topic_option"]
+__all__ = ["PATH", "SECONDS", "allow_option", "json_option", "overwrite_option", "quiet_option", "topic_option"]
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[int]
@@ -45,6 +45,16 @@ SECONDS = _Seconds()
 def topic_option(text: str) -> Callable[[_Command], _Command]:
     """`--topic GLOB`, as often as wanted; none stands for all."""
     return click.option("--topic", "topics", metavar="GLOB", multiple=True, help=f"{text} [default: every one]")
+
+
+def allow_option() -> Callable[[_Command], _Command]:
+    """`--allow WHERE`, as often as wanted: what references of others may name beside their own folder."""
+    return click.option(
+        "--allow",
+        metavar="WHERE",
+        multiple=True,
+        help="Follow references of others there too: a folder, https://host/path, s3: or, for everything, '*'.",
+    )
 
 
 def json_option(text: str) -> Callable[[_Command], _Command]:

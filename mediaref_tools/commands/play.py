@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from mediaref_tools.commands.params import PATH, topic_option
+from mediaref_tools.commands.params import PATH, allow_option, topic_option
 
 __all__ = ["command"]
 
@@ -36,7 +36,7 @@ class _Speed(_ParamType):
 
 
 @click.command(short_help="Watch a dataset at its real times.")
-@click.argument("dataset", metavar="DIR", type=PATH)
+@click.argument("dataset", metavar="PATH", type=PATH)
 @click.option("--terminal", is_flag=True, help="Play in the terminal. (For now there is nothing else: always on.)")
 @topic_option("Play topics that match; may be given several times.")
 @click.option("--at", "at", metavar="TIME", help="Begin there.")
@@ -45,6 +45,7 @@ class _Speed(_ParamType):
 )
 @click.option("--speed", metavar="X", type=_Speed(), default="1", show_default=True, help="Times as fast.")
 @click.option("--loop", is_flag=True, help="Begin again after the last frame.")
+@allow_option()
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
 def command(
     dataset: Path,
@@ -54,9 +55,12 @@ def command(
     frames: int | None,
     speed: Fraction,
     loop: bool,
+    allow: tuple[str, ...],
     color: Literal["auto", "always", "never"],
 ) -> None:
-    """Play a dataset's topics side by side, each frame at its real time. Press ? for keys.
+    """Play topics side by side, each frame at its real time. Press ? for keys.
+
+    PATH is a dataset, or a log or table (parquet, CSV, JSON) that holds references.
 
     TIME is a log time in ns, seconds from the start of the log such as 12.5s, or ISO 8601 such as
     2024-05-01T12:00:00Z.
@@ -70,7 +74,7 @@ def command(
     from mediaref_tools.player import play
     from mediaref_tools.times import parse_time
 
-    with open_dataset(dataset) as opened:
+    with open_dataset(dataset, allow=allow) as opened:
         chosen = [opened[name] for name in select(set(opened), topics or ("*",), (), what="topic with frames")]
         # Times count from the start of the log, not of its pictures: the same whichever topics are chosen.
         start_ns = opened.start_ns
