@@ -83,7 +83,8 @@ class DataURI:
         """Encode a picture and wrap it. PNG keeps alpha; JPEG and BMP drop it.
 
         Args:
-            image: (H, W, 3) or (H, W, 4) uint8 in the order of `input_format`, (H, W) uint8 gray, or a PIL image.
+            image: (H, W, 3) or (H, W, 4) uint8 in the order of `input_format` ("rgb" and "bgr" take alpha too), (H, W)
+                uint8 gray, or a PIL image, whose own pixels are taken: its EXIF orientation is not applied.
             format: The image file format.
             quality: Of a JPEG, 1 to 100; 90 by default.
             input_format: The order of an array's channels: "bgr" for what OpenCV reads.

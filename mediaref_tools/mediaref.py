@@ -29,9 +29,9 @@ _EXACT = 2**53  # up to here, a float names one integer
 
 
 def _text(value: object) -> object:
-    """A `DataURI` is its text."""
+    """A `DataURI` is its text. Another reference is not: its `pts_ns` would be lost."""
     uri = getattr(value, "uri", None)
-    return uri if isinstance(uri, str) and not isinstance(value, str) else value
+    return uri if isinstance(uri, str) and not isinstance(value, (str, BaseModel)) else value
 
 
 def _integer(value: object) -> object:

@@ -8,19 +8,21 @@ from typing import cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from mediaref_tools.errors import ExtraError, MediaError, RefError
+from mediaref_tools.errors import ExtraError, MediaError, MediarefError, RefError
 from mediaref_tools.image import sniff
 from mediaref_tools.limits import MAX_PIXELS, MAX_STILL_BYTES
 from mediaref_tools.raster import Format, deep_array, reordered
 
 __all__ = ["Still", "encode_still"]
 
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, Image.DecompressionBombError)
 _PIL_MODES = {"rgb": "RGB", "rgba": "RGBA", "gray": "L"}
 _INPUTS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4}
 _JPEG_QUALITY = 90
+_ORIENTATION = 274  # TIFF 6.0, and EXIF
+_SIDEWAYS = (5, 6, 7, 8)
+_UNDONE = {6: 8, 8: 6}  # the others undo themselves
 
 
 class Still:
@@ -50,9 +52,9 @@ class Still:
         try:
             with warnings.catch_warnings(), Image.open(io.BytesIO(self._data)) as image:
                 warnings.simplefilter("ignore")
-                turned = self._upright and image.getexif().get(274, 1) in (5, 6, 7, 8)
-                return (image.width, image.height) if turned else (image.height, image.width)
-        except _BROKEN:
+                sideways = self._turn(image) in _SIDEWAYS
+                return (image.width, image.height) if sideways else (image.height, image.width)
+        except Exception:  # as in `_array`
             height, width = self.array().shape[:2]
             return height, width
 
@@ -87,18 +89,28 @@ class Still:
                     raise MediaError(
                         f"image of {image.width}x{image.height} pixels is larger than {MAX_PIXELS} pixels: {self._name}"
                     )
+                if image.format == "EPS":  # a program, which Pillow hands to another program to draw
+                    raise MediaError(f"EPS is no image that is decoded: {self._name}")
+                turn = self._turn(image)
+                image.load()
                 deep = self._deep(image, wanted)
-                if deep is not None:
-                    return deep
-                if self._upright:
-                    return self._shallow(ImageOps.exif_transpose(image), wanted)
-                return self._shallow(image, wanted)
+                return _turned(self._shallow(image, wanted) if deep is None else deep, turn)
+        except MediarefError:
+            raise
         except UnidentifiedImageError as error:
             return self._unidentified(wanted, error)
-        except _BROKEN as error:
-            if isinstance(error, MediaError):
-                raise
+        except Exception as error:  # Pillow's decoders raise what they stumble over, such as struct.error
             raise MediaError(f"image can't be decoded ({self._media_type}): {error}: {self._name}") from error
+
+    def _turn(self, image: Image.Image) -> int:
+        """The EXIF orientation that the loaded picture is still to be turned by; 1 is none."""
+        try:
+            turn = int(image.getexif().get(_ORIENTATION, 1))
+        except Exception:  # a picture can be whole where what is told about it is not
+            return 1
+        if image.format == "TIFF":  # which Pillow turns itself
+            return 1 if self._upright else _UNDONE.get(turn, turn)
+        return turn if self._upright else 1
 
     def _deep(self, image: Image.Image, wanted: Format) -> NDArray[np.uint8] | None:
         """The picture where it has more than 8 bits a channel; None where it has not."""
@@ -108,26 +120,13 @@ class Still:
                     f"image has 32-bit {'integer' if image.mode == 'I' else 'float'} pixels, which 8 bits can't show: "
                     f'ask for format="native": {self._name}'
                 )
-            return np.asarray(ImageOps.exif_transpose(image) if self._upright else image)
+            return np.array(image)
         if image.mode.startswith("I;16"):
-            upright = ImageOps.exif_transpose(image) if self._upright else image
-            gray = np.asarray(upright).astype(np.uint16)
-            return _as_format(gray, wanted)
+            return _as_format(np.array(image).astype(np.uint16), wanted)
         # Pillow reads 16-bit colour as 8 bits: libavcodec keeps them.
         if wanted == "native" and self._media_type == "image/png" and self._data[24] == 16:
-            return self._turned(deep_array("png", self._data, self._name), image)
+            return deep_array("png", self._data, self._name)
         return None
-
-    def _turned(self, array: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
-        """An array, turned as the image's EXIF orientation (TIFF 6.0 tag 274) says."""
-        turn = image.getexif().get(274, 1) if self._upright else 1
-        if turn in (5, 6, 7, 8):
-            array = array.swapaxes(0, 1)
-        if turn in (2, 3, 6, 7):
-            array = array[:, ::-1]
-        if turn in (3, 4, 7, 8):
-            array = array[::-1]
-        return np.ascontiguousarray(array)
 
     def _shallow(self, image: Image.Image, wanted: Format) -> NDArray[np.uint8]:
         if wanted == "native":
@@ -137,12 +136,12 @@ class Still:
             mode = _PIL_MODES[wanted.replace("bgr", "rgb")]
         if image.mode == "P" and image.has_transparency_data:
             image = image.convert("RGBA")
-        array: NDArray[np.uint8] = np.asarray(image.convert(mode))
-        return np.ascontiguousarray(reordered(array, wanted))
+        return _writable(np.asarray(image.convert(mode)), wanted)
 
     def _unidentified(self, wanted: Format, error: Exception) -> NDArray[np.uint8]:
         if self._media_type == "image/tiff":  # Pillow knows no TIFF of 16-bit colour
-            return _as_format(deep_array("tiff", self._data, self._name), wanted)
+            array = deep_array("tiff", self._data, self._name)
+            return _turned(_as_format(array, wanted), _tiff_turn(self._data) if self._upright else 1)
         if self._media_type.startswith("video/"):
             raise RefError(
                 f"this is a video ({self._media_type}): a reference to one of its frames has pts_ns: {self._name}"
@@ -160,14 +159,47 @@ def _as_format(array: NDArray[np.uint16] | NDArray[np.uint8], wanted: Format) ->
     if wanted == "native":
         return cast("NDArray[np.uint8]", array)
     eight = (array >> 8).astype(np.uint8) if array.dtype == np.uint16 else array.astype(np.uint8)
-    image = Image.fromarray(eight).convert(_PIL_MODES[wanted.replace("bgr", "rgb")])
-    return np.ascontiguousarray(reordered(np.asarray(image), wanted))
+    return _writable(np.asarray(Image.fromarray(eight).convert(_PIL_MODES[wanted.replace("bgr", "rgb")])), wanted)
+
+
+def _writable(array: NDArray[np.uint8], wanted: Format) -> NDArray[np.uint8]:
+    """Pillow's own memory, which is read-only, copied in the order that a format names."""
+    return np.array(reordered(array, wanted), order="C")
+
+
+def _turned(array: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """An array, turned as an EXIF orientation says."""
+    if turn in _SIDEWAYS:
+        array = array.swapaxes(0, 1)
+    if turn in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if turn in (3, 4, 7, 8):
+        array = array[::-1]
+    return np.ascontiguousarray(array)
+
+
+def _tiff_turn(data: bytes) -> int:
+    """The orientation that a TIFF's first directory tells; 1 where it tells none."""
+    try:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+        stream = io.BytesIO(data)
+        stream.seek(directory.next)
+        directory.load(stream)
+        return int(directory.get(_ORIENTATION, 1))
+    except Exception:  # as in `Still._turn`
+        return 1
 
 
 def encode_still(
     image: NDArray[np.uint8] | Image.Image, file_format: str, quality: int | None = None, order: str = "rgb"
 ) -> bytes:
-    """A picture as an image file: "png" keeps alpha, "jpeg" and "bmp" drop it. `order` is an array's channel order.
+    """A picture as an image file: "png" keeps alpha and 16 bits, "jpeg" and "bmp" don't.
+
+    Args:
+        image: (H, W), (H, W, 3) or (H, W, 4) uint8, or a PIL image of any mode.
+        file_format: "png", "jpeg" or "bmp".
+        quality: Of a JPEG, 1 to 100.
+        order: An array's channel order; four channels are RGBA where it is "rgb", BGRA where it is "bgr".
 
     Raises:
         RefError: Not such an image, format, quality or order.
@@ -176,23 +208,46 @@ def encode_still(
         raise RefError(f"format {file_format!r} is none of png, jpeg, bmp")
     if quality is not None and not 1 <= quality <= 100:
         raise RefError(f"quality {quality} is not from 1 to 100")
-    picture = image if isinstance(image, Image.Image) else _picture(image, order)
-    if file_format != "png":
-        picture = picture.convert("L" if picture.mode == "L" else "RGB")
-    stream = io.BytesIO()
+    if order not in _INPUTS:
+        raise RefError(f"input_format {order!r} is none of {', '.join(_INPUTS)}")
     options = {"quality": _JPEG_QUALITY if quality is None else quality} if file_format == "jpeg" else {}
-    picture.save(stream, file_format, **options)
+    stream = io.BytesIO()
+    picture = image if isinstance(image, Image.Image) else _picture(image, order)
+    try:
+        _for_file(picture, file_format).save(stream, file_format, **options)
+    except MediarefError:
+        raise
+    except Exception as error:  # as in `Still._array`: a picture may be decoded only now
+        raise RefError(
+            f"picture of {picture.width}x{picture.height} pixels, mode {picture.mode}, can't be written as "
+            f"{file_format}: {error}"
+        ) from error
     return stream.getvalue()
 
 
+def _for_file(picture: Image.Image, file_format: str) -> Image.Image:
+    """The picture in a mode that the format has, with as much of it as that can hold."""
+    mode = picture.mode
+    if mode in ("I", "F") or mode.startswith("I;16"):
+        values = np.asarray(picture)
+        if mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise RefError(f"picture of 32-bit values, mode {mode}, is more than {file_format} holds: scale it first")
+        deep = values.astype(np.uint16)
+        return Image.fromarray(deep if file_format == "png" else (deep >> 8).astype(np.uint8))
+    if file_format == "png":
+        kept = mode in ("1", "L", "LA", "P", "RGB", "RGBA")
+        return picture if kept else picture.convert("RGBA" if mode in ("PA", "La", "RGBa") else "RGB")
+    return picture.convert("L" if mode in ("1", "L", "LA", "La") else "RGB")
+
+
 def _picture(array: NDArray[np.uint8], order: str) -> Image.Image:
-    if order not in _INPUTS:
-        raise RefError(f"input_format {order!r} is none of {', '.join(_INPUTS)}")
     array = np.asarray(array)
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == _INPUTS[order])
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (4, _INPUTS[order]))
     if array.dtype != np.uint8 or not fits or 0 in array.shape:
         raise RefError(
             f"image array of shape {array.shape} and dtype {array.dtype}: expected uint8 (H, W) or "
             f"(H, W, {_INPUTS[order]}) for input_format {order!r}"
         )
-    return Image.fromarray(np.ascontiguousarray(array if array.ndim == 2 else reordered(array, cast("Format", order))))
+    if array.ndim == 3 and order.startswith("bgr"):
+        array = reordered(array, "bgra" if array.shape[2] == 4 else "bgr")
+    return Image.fromarray(np.ascontiguousarray(array))

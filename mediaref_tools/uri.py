@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from urllib.parse import unquote_to_bytes
+from string import ascii_lowercase, ascii_uppercase
+from urllib.parse import quote, unquote_to_bytes
 
 from uritools import urisplit, uriunsplit
 
 from mediaref_tools.errors import RefError
 
-__all__ = ["file_path", "is_relative", "joined", "normalised", "scheme", "shown"]
+__all__ = ["address", "file_path", "is_relative", "joined", "normalised", "scheme", "shown"]
 
 # Two letters at least, so that `C:/clip.mp4` is a path; a file called `a1:b.png` is `./a1:b.png` (RFC 3986, 4.2).
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # not `lower`, which makes a k of the Kelvin sign
+_BRACKETED = re.compile(r"\[[^\]]*\]")
 _SHOWN = 100
+_KEPT = 4096  # characters: no path is longer, and no cache is filled with more
 
 
 def scheme(uri: str) -> str:
@@ -39,27 +43,44 @@ def shown(uri: str) -> str:
     return uri if len(uri) <= _SHOWN else f"{uri[: _SHOWN // 2]}… ({len(uri)} characters)"
 
 
-@lru_cache(maxsize=4096)
-def _normalised(uri: str) -> str:
-    if not scheme(uri):
-        return _without_dots(uri)
-    parts = urisplit(_ESCAPED.sub(_unescaped, uri))
-    parts = parts.transform(uriunsplit(parts), strict=True)  # RFC 3986, 5.2.2: takes the dot segments out of the path
-    user, at, host = (parts.authority or "").rpartition("@")
-    authority = (
-        None if parts.authority is None else user + at + _ESCAPED.sub(lambda match: match[0].upper(), host.lower())
-    )
-    return str(uriunsplit((scheme(uri), authority, parts.path, parts.query, parts.fragment)))
-
-
 def normalised(uri: str) -> str:
-    """The form in which two equivalent uris are equal, and which is safe to open in their place.
+    """The form in which two equivalent uris are equal.
 
     Scheme and host are folded to lower case, escapes of unreserved characters undone, the other escapes' digits put in
     upper case, and dot segments removed. A path is no URI: it has no escapes, and only its dot segments go. A data URI
     stays as it is.
     """
-    return uri if scheme(uri) == "data" else _normalised(uri)
+    return uri if scheme(uri) == "data" else _form(uri, True)
+
+
+def address(uri: str) -> str:
+    """The form in which a storage is asked for a uri, so that equivalent ones open one file.
+
+    It is `normalised` but for the case of the host: many storages keep buckets or folders there, and tell their case
+    apart. Chained addresses (`zip://a.png::s3://bucket/b.zip`) are no URIs, and stay as they are.
+    """
+    return uri if scheme(uri) == "data" or "::" in _BRACKETED.sub("", uri) else _form(uri, False)
+
+
+def _form(uri: str, fold_host: bool) -> str:
+    return (_kept_form if len(uri) <= _KEPT else _new_form)(uri, fold_host)
+
+
+def _new_form(uri: str, fold_host: bool) -> str:
+    if not scheme(uri):
+        return _without_dots(uri)
+    parts = urisplit(_ESCAPED.sub(_unescaped, uri))
+    parts = parts.transform(uriunsplit(parts), strict=True)  # RFC 3986, 5.2.2: takes the dot segments out of the path
+    authority, path = parts.authority, parts.path
+    if authority is None:
+        path = f"/.{path}" if path.startswith("//") else path  # else its first segment would become a host
+    elif fold_host:
+        user, at, host = authority.rpartition("@")
+        authority = user + at + _ESCAPED.sub(lambda match: match[0].upper(), host.translate(_LOWER))
+    return str(uriunsplit((scheme(uri), authority, path, parts.query, parts.fragment)))
+
+
+_kept_form = lru_cache(maxsize=4096)(_new_form)
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -68,18 +89,26 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """A path without `.` and `..` segments, but for the `..` that a relative one begins with."""
+    """A path without `.` and `..` segments, but for the `..` that a relative one begins with.
+
+    Several slashes are one to a file system: `a//..` is the folder that `a` is in.
+    """
     root = "/" if path.startswith("/") else ""
     kept: list[str] = []
     segments = path.removeprefix("/").split("/")
     for segment in segments:
-        if segment != "..":
-            kept += [segment] if segment != "." else []
-        elif kept and kept[-1] != "..":
-            kept.pop()
-        elif not root:
+        if segment == ".":
+            continue
+        if segment == "..":
+            while kept and not kept[-1]:
+                kept.pop()
+            if kept and kept[-1] != "..":
+                kept.pop()
+            elif not root:
+                kept.append(segment)
+        elif segment or kept or root:  # a relative path that began with an empty segment would be an absolute one
             kept.append(segment)
-    if segments[-1] in (".", "..") and kept and kept[-1] != "..":
+    if segments[-1] in (".", "..") and kept and kept[-1] not in ("", ".."):
         kept.append("")  # it names a folder, and goes on to say so
     clean = root + "/".join(kept) or "."
     return f"./{clean}" if scheme(clean) else clean
@@ -94,14 +123,14 @@ def file_path(uri: str) -> str | None:
     name = scheme(uri)
     if name not in ("", "file"):
         return None
-    path = _normalised(uri) if not name else _file_uri_path(uri)
+    path = normalised(uri) if not name else _file_uri_path(uri)
     if "\0" in path:
         raise RefError(f"path has a NUL character in it: {shown(uri)!r}")
     return path
 
 
 def _file_uri_path(uri: str) -> str:
-    parts = urisplit(_normalised(uri))
+    parts = urisplit(normalised(uri))
     if parts.authority not in (None, "", "localhost"):
         raise RefError(
             f"file URI names the host {parts.authority!r}: only this machine's files can be read, as file:///path: "
@@ -117,5 +146,11 @@ def _file_uri_path(uri: str) -> str:
 
 
 def joined(base: str, uri: str) -> str:
-    """A relative path, completed by a base folder: a path, or a URI of any scheme."""
-    return f"{base.rstrip('/')}/{uri}" if base.rstrip("/") else f"/{uri}" if base else uri
+    """A relative path, completed by a base folder: a path, or a URI of any scheme.
+
+    A path's `%`, `?` and `#` are letters like others: they are escaped where a `file:` or `http:` URI gets them.
+    """
+    if scheme(base) in ("file", "http", "https"):
+        uri = quote(uri, safe="/:@!$&'()*+,;=")
+    slash = "" if not base or base.endswith("/") else "/"
+    return f"{base}{slash}{uri}"
