@@ -446,7 +446,7 @@ def test_5_arrow_has_the_exact_names_and_types() -> None:
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mjpeg"])
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(gaps=st.lists(st.integers(1, 900), min_size=1, max_size=12), queries=st.lists(st.integers(0, 2**20), max_size=8))
 def test_6_1_the_frame_is_the_one_of_sequential_decoding(
     tmp_path_factory: pytest.TempPathFactory, codec: str, gaps: list[int], queries: list[int]
