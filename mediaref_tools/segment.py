@@ -20,6 +20,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import EncodeError, OutputError
+from mediaref_tools.scheduling import leave_realtime
 
 __all__ = ["DEFAULT_CRF", "TIME_BASE", "Encoding", "Packets", "SegmentFile", "SegmentWriter", "read_packets"]
 
@@ -112,6 +113,8 @@ class SegmentWriter:
             context.color_primaries = _BT709_PRIMARIES
             context.color_trc = _SRGB_TRANSFER
             context.open(strict=False)
+            if encoding.codec == "av1":
+                leave_realtime()
         except (av.FFmpegError, ValueError) as error:
             self.abort()
             raise EncodeError(

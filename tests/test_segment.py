@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import struct
 import subprocess
 import sys
@@ -300,3 +301,21 @@ def test_stderr_and_stdout_stay_silent(encoding: Encoding, tmp_path: Path) -> No
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "s.mp4")], cwd=root, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no such priorities")
+@BOTH
+def test_encoders_leave_the_machine_to_others(tmp_path: Path, encoding: Encoding) -> None:
+    """As root, libsvtav1 makes the caller's thread and its own realtime, which then starve everybody else."""
+    writer = SegmentWriter(tmp_path / "a.mp4", encoding, 64, 64)
+    policies = set()
+    for number in range(40):
+        frame = av.VideoFrame(64, 64, "yuvj420p")
+        for at in range(3):
+            plane(frame, at)[:] = number
+        writer.add(frame, 1000 * number)
+        policies |= {
+            os.sched_getscheduler(int(thread)) for thread in (path.name for path in Path("/proc/self/task").iterdir())
+        }
+    writer.close()
+    assert policies == {os.SCHED_OTHER}
