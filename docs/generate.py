@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+from reference import reference
 
 from mediaref_tools.commands import COMMANDS, exits, group
 
@@ -55,7 +56,7 @@ def dead_links() -> list[str]:
 
 def main() -> None:
     """Write, or check."""
-    pages = {DOCS / "commands.md": commands()}
+    pages = {DOCS / "commands.md": commands(), DOCS / "api.md": reference(ROOT)}
     if "--check" not in sys.argv[1:]:
         for path, text in pages.items():
             path.write_text(text, encoding="utf-8")
