@@ -10,6 +10,7 @@ from mediaref_tools.errors import FrameError
 __all__ = ["Clock"]
 
 _NS = 1_000_000_000
+_FAR_SECONDS = 2.0**63
 
 
 class Clock:
@@ -35,24 +36,23 @@ class Clock:
         """The last tick whose `seconds` are not above a time: a frame's own float time finds that frame.
 
         Raises:
-            FrameError: The time is not finite.
+            FrameError: The time is not finite, or beyond any stream.
         """
-        return math.floor((_exact(seconds) + _half_step(seconds)) / self.tick_seconds)
+        tick = math.floor(_middle(seconds, math.inf) / self.tick_seconds)
+        return tick if self.seconds(tick) <= seconds else tick - 1  # a tick right between two floats may go to either
 
     def tick_before_seconds(self, seconds: float) -> int:
         """The last tick whose `seconds` are below a time.
 
         Raises:
-            FrameError: The time is not finite.
+            FrameError: The time is not finite, or beyond any stream.
         """
-        return math.ceil((_exact(seconds) - _half_step(seconds)) / self.tick_seconds) - 1
+        tick = math.floor(_middle(seconds, -math.inf) / self.tick_seconds)
+        return tick if self.seconds(tick) < seconds else tick - 1
 
 
-def _exact(seconds: float) -> Fraction:
-    if not math.isfinite(seconds):
-        raise FrameError(f"time of {seconds} s is no time")
-    return Fraction(seconds)
-
-
-def _half_step(seconds: float) -> Fraction:
-    return Fraction(math.ulp(seconds)) / 2
+def _middle(seconds: float, towards: float) -> Fraction:
+    """Half way from a time to the next float: what lies between is rounded to the one or the other."""
+    if not abs(seconds) < _FAR_SECONDS:
+        raise FrameError(f"time of {seconds} s is beyond any stream: expected less than {_FAR_SECONDS:g} s")
+    return (Fraction(seconds) + Fraction(math.nextafter(seconds, towards))) / 2

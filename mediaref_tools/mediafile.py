@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +15,7 @@ from mediaref_tools.errors import MediaError, RefError
 from mediaref_tools.image import sniff
 from mediaref_tools.limits import MAX_PIXELS
 
-__all__ = ["open_container", "video_stream"]
+__all__ = ["claimed_size", "file_size", "open_container", "video_stream"]
 
 # What holds video in one file. Playlists (hls, dash, concat) are not here: they would have libavformat open whatever
 # files and addresses a stranger wrote into them.
@@ -24,6 +25,7 @@ _DEMUXERS = (
     "yuv4mpegpipe",
 )  # fmt: skip
 _HEAD_BYTES = 512
+_STILLS = ("image/avif", "image/heic")  # libavformat opens them as videos of one frame
 
 
 def open_container(file: Path | IO[bytes], name: str) -> InputContainer:
@@ -41,9 +43,18 @@ def open_container(file: Path | IO[bytes], name: str) -> InputContainer:
     source = f"file:{file}" if isinstance(file, Path) else file
     options = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        return av.open(source, "r", options=options, metadata_errors="replace")
+        container = av.open(source, "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _unopened(file, name, error) from error
+    kind = sniff(_head(file))
+    if kind in _STILLS:
+        container.close()
+        raise _is_still(kind, name)
+    return container
+
+
+def _is_still(kind: str, name: str) -> RefError:
+    return RefError(f"this is a still image ({kind}): a reference to it has no pts_ns: {name}")
 
 
 def _unopened(file: Path | IO[bytes], name: str, error: Exception) -> Exception:
@@ -53,7 +64,7 @@ def _unopened(file: Path | IO[bytes], name: str, error: Exception) -> Exception:
             return MediaError(f"video of 0 bytes: {name}")
         kind = sniff(head)
         if kind.startswith("image/"):
-            return RefError(f"this is a still image ({kind}): a reference to it has no pts_ns: {name}")
+            return _is_still(kind, name)
         if head.lstrip().startswith((b"#EXTM3U", b"ffconcat")):
             return MediaError(f"this is a playlist, which is not followed: refer to its files: {name}")
     return MediaError(f"not a video that can be opened, or it is cut or damaged: {error}: {name}")
@@ -63,8 +74,46 @@ def _head(file: Path | IO[bytes]) -> bytes:
     if isinstance(file, Path):
         with file.open("rb") as stream:
             return stream.read(_HEAD_BYTES)
-    file.seek(0)
-    return file.read(_HEAD_BYTES)
+    at = file.tell()  # libavformat does not look where it stands
+    try:
+        file.seek(0)
+        return file.read(_HEAD_BYTES)
+    finally:
+        file.seek(at)
+
+
+def file_size(file: Path | IO[bytes]) -> int:
+    """Bytes of a file."""
+    if isinstance(file, Path):
+        return file.stat().st_size
+    at = file.tell()
+    try:
+        return file.seek(0, io.SEEK_END)
+    finally:
+        file.seek(at)
+
+
+def claimed_size(file: Path | IO[bytes]) -> int:
+    """How many bytes a Matroska or AVI file should have, by its first header; 0 where none tells."""
+    head = _head(file)
+    if head.startswith(b"RIFF"):
+        return int.from_bytes(head[4:8], "little")  # 8 less than they should be: some cameras count them in
+    if not head.startswith(b"\x1a\x45\xdf\xa3"):
+        return 0
+    length, at = _element_size(head, 4)
+    at += length or 0
+    if head[at : at + 4] != b"\x18\x53\x80\x67":  # the segment, which holds all else
+        return 0
+    length, at = _element_size(head, at + 4)
+    return at + length if length is not None else 0
+
+
+def _element_size(data: bytes, at: int) -> tuple[int | None, int]:
+    """A Matroska element's size, and where its content begins; None for a size that was not known (RFC 8794, 6.2)."""
+    width = 9 - data[at].bit_length() if at < len(data) else 9
+    value = int.from_bytes(data[at : at + width], "big") & ((1 << 7 * width) - 1)
+    unknown = width > 8 or value == (1 << 7 * width) - 1
+    return None if unknown else value, at + width
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:

@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import io
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mediaref_tools.datauri import DataURI
 from mediaref_tools.errors import FrameError
+from mediaref_tools.extra import extra_module
 from mediaref_tools.raster import Format, Raster
-from mediaref_tools.storage import StorageOptions, explained, local_file, open_remote, read_bytes
+from mediaref_tools.storage import StorageOptions, explained, local_file, open_remote
 from mediaref_tools.stream import FrameStream
 from mediaref_tools.uri import scheme, shown
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["VideoBatch", "VideoDecoder", "VideoFrame", "VideoMetadata"]
+
+_ROUNDING = Fraction(1, 10**6)
 
 
 class VideoFrame(NamedTuple):
@@ -55,6 +64,15 @@ class VideoBatch:
 
     def __repr__(self) -> str:
         return f"VideoBatch(shape={self.data.shape}, pts_ns={self.pts_ns.tolist()[:8]}{'…' if len(self) > 8 else ''})"
+
+    def to_torch(self) -> torch.Tensor:
+        """The pictures as an (N, C, H, W) tensor that shares their memory.
+
+        Raises:
+            ExtraError: torch is not installed.
+        """
+        tensor: torch.Tensor = extra_module("torch", "torch").from_numpy(self.data)
+        return tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +120,9 @@ class VideoDecoder:
             MediaError: It is no video that can be decoded.
             ExtraError: Its storage needs a package that is not installed.
         """
-        uri = fspath(source)
+        uri = source if isinstance(source, str) else _path_uri(source)
         self._name = shown(uri)
-        file = local_file(uri) if scheme(uri) != "data" else io.BytesIO(read_bytes(uri))
+        file = local_file(uri) if scheme(uri) != "data" else io.BytesIO(DataURI.from_uri(uri).decoded_data)
         with explained(uri):
             self._stream = FrameStream(open_remote(uri, storage_options) if file is None else file, self._name)
         self._clock = self._stream.clock
@@ -122,14 +140,17 @@ class VideoDecoder:
     @cached_property
     def metadata(self) -> VideoMetadata:
         """What the video is. Its first and last frames are decoded, packets counted where no header tells how many."""
-        stream, clock = self._stream.stream, self._clock
-        first = self._stream.first()
-        begin = first.pts or 0
-        self._stream.last()
-        end = self._stream.until
+        clock = self._clock
+        with explained(self._name):
+            first = self._stream.first()
+            begin = first.pts or 0
+            self._stream.last()
+            end = self._stream.until
+            count = self._stream.frame_count()
+        stream = self._stream.stream
         rate = stream.average_rate
         return VideoMetadata(
-            stream.frames or len(self._stream.packet_ticks()),
+            count,
             clock.seconds(end - begin),
             clock.seconds(begin),
             clock.seconds(end),
@@ -143,8 +164,13 @@ class VideoDecoder:
 
     @cached_property
     def pts_ns(self) -> NDArray[np.int64]:
-        """(N,) int64: the first ns at which each frame is on screen, ascending. Reads the file's packets once."""
-        return np.array([self._clock.ns(tick) for tick in self._stream.packet_ticks()], dtype=np.int64)
+        """(N,) int64: the first ns at which each frame is on screen, ascending. Reads the file's packets once.
+
+        Raises:
+            MediaError: The video is damaged or cut.
+        """
+        with explained(self._name):
+            return np.array([self._clock.ns(tick) for tick in self._stream.ticks()], dtype=np.int64)
 
     def frame_at(self, pts_ns: int, format: Format = "rgb") -> VideoFrame:  # noqa: A002 - as MediaRef.to_ndarray has it
         """Decode the frame on screen at a time; `format` as in `MediaRef.to_ndarray`.
@@ -153,7 +179,8 @@ class VideoDecoder:
             FrameError: Before the first frame, or at or after the stream's end; the message says the range.
             MediaError: The video is damaged there.
         """
-        return self._frame(self._clock.tick(int(pts_ns)), format)
+        with explained(self._name):
+            return self._frame(self._clock.tick(_whole(pts_ns)), format)
 
     def frames_at(self, pts_ns: ArrayLike, format: Format = "rgb") -> Iterator[tuple[int, VideoFrame]]:  # noqa: A002
         """Decode frames by time, in any order, each once: yields `(position in pts_ns, frame)` as they are decoded.
@@ -163,15 +190,15 @@ class VideoDecoder:
         Raises:
             FrameError, MediaError: As `frame_at`.
         """
-        return self._frames(
-            [self._clock.tick(int(time)) for time in np.atleast_1d(np.asarray(pts_ns)).tolist()], format
-        )
+        # Of a list, NumPy would make floats where it holds more than 64 bits.
+        times = pts_ns if isinstance(pts_ns, (list, tuple)) else np.atleast_1d(np.asarray(pts_ns)).tolist()
+        return self._frames([self._clock.tick(_whole(time)) for time in times], format)
 
     def get_frames_played_at(self, seconds: ArrayLike) -> VideoBatch:
         """Decode the frames on screen at some times, in float seconds, in the order asked.
 
         Raises:
-            FrameError: A time is outside of the stream.
+            FrameError: A time is outside of the stream, or no number.
         """
         times = np.atleast_1d(np.asarray(seconds, dtype=np.float64)).tolist()
         ticks = [self._clock.tick_at_seconds(time) for time in times]
@@ -190,21 +217,25 @@ class VideoDecoder:
         """
         if not start_seconds <= stop_seconds:
             raise FrameError(f"range from {start_seconds} to {stop_seconds} s ends before it starts: {self._name}")
-        if fps is not None and not fps > 0:
-            raise FrameError(f"{fps} frames a second: it must be positive")
-        if stop_seconds > self.metadata.end_stream_seconds:
+        if fps is not None and not (fps > 0 and math.isfinite(fps)):
+            raise FrameError(f"{fps} frames a second: expected a number above 0")
+        begin, end = self.metadata.begin_stream_seconds, self.metadata.end_stream_seconds
+        if start_seconds < begin or stop_seconds > end:
             raise FrameError(
-                f"range to {stop_seconds} s reaches beyond the stream's end at "
-                f"{self.metadata.end_stream_seconds} s: {self._name}"
+                f"range from {start_seconds} to {stop_seconds} s is not within the stream, which runs from {begin} to "
+                f"{end} s: {self._name}"
             )
         if start_seconds == stop_seconds:
             return self._batch([])
         if fps is not None:
-            count = math.ceil((stop_seconds - start_seconds) * fps - 1e-9)
-            return self.get_frames_played_at([start_seconds + at / fps for at in range(count)])
-        frames = [self._frame(self._clock.tick_at_seconds(start_seconds), "rgb")]
-        while (tick := self._stream.until) <= self._clock.tick_before_seconds(stop_seconds):
-            frames.append(self._frame(tick, "rgb"))
+            # In exact numbers; what comes by rounding within a millionth of a step of the end is the end.
+            count = math.ceil((Fraction(stop_seconds) - Fraction(start_seconds)) * Fraction(fps) - _ROUNDING)
+            return self.get_frames_played_at([start_seconds + at / fps for at in range(max(1, count))])
+        stop = self._clock.tick_before_seconds(stop_seconds)
+        with explained(self._name):
+            frames = [self._frame(self._clock.tick_at_seconds(start_seconds), "rgb")]
+            while (tick := self._stream.until) <= stop:
+                frames.append(self._frame(tick, "rgb"))
         return self._batch(frames)
 
     def close(self) -> None:
@@ -238,7 +269,8 @@ class VideoDecoder:
         sizes = {frame.data.shape for frame in frames}
         if len(sizes) > 1:
             raise FrameError(f"frames of shapes {sorted(sizes)} don't fit one batch: ask for them apart: {self._name}")
-        data = np.stack([frame.data for frame in frames]) if frames else np.empty((0, 0, 0, 3), np.uint8)
+        empty = (0, self.metadata.height, self.metadata.width, 3) if not frames else ()
+        data = np.stack([frame.data for frame in frames]) if frames else np.empty(empty, np.uint8)
         begins = [self._clock.tick(frame.pts_ns) for frame in frames]
         ends = [self._clock.tick(frame.until_ns) for frame in frames]
         return VideoBatch(
@@ -247,3 +279,16 @@ class VideoDecoder:
             np.array([self._clock.seconds(begin) for begin in begins]),
             np.array([self._clock.seconds(end - begin) for begin, end in zip(begins, ends, strict=True)]),
         )
+
+
+def _path_uri(path: PathLike[str]) -> str:
+    """A path object is never a uri, whatever its name looks like."""
+    text = fsdecode(path)
+    return f"./{text}" if scheme(text) else text
+
+
+def _whole(time_ns: object) -> int:
+    try:
+        return operator.index(time_ns)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise FrameError(f"time of {time_ns!r}: expected a whole number of nanoseconds") from error
