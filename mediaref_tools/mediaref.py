@@ -6,7 +6,7 @@ import operator
 import warnings
 from collections.abc import Mapping
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, SupportsIndex
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import PIL.Image
     from numpy.typing import NDArray
 
+    from mediaref_tools.datauri import DataURI
     from mediaref_tools.media import DecoderName
     from mediaref_tools.raster import Format
     from mediaref_tools.storage import StorageOptions
@@ -76,6 +77,10 @@ class MediaRef(BaseModel):
 
     uri: Annotated[str, Field(min_length=1)]
     pts_ns: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
+
+    if TYPE_CHECKING:  # what the validators below take, for type checkers
+
+        def __init__(self, *, uri: str | DataURI, pts_ns: SupportsIndex | float | None = None) -> None: ...
 
     _uri_text = field_validator("uri", mode="before")(_text)
     _pts_integer = field_validator("pts_ns", mode="before")(_integer)

@@ -43,11 +43,12 @@ def write_video(
     """
     with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=25, options={"bf": "0"} if codec == "libx264" else {})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
         stream.codec_context.gop_size = gop
-        packets: list[av.Packet] = []
+        packets: list[av.Packet[av.VideoStream]] = []
         for index, time in enumerate(times_ms):
             frame = av.VideoFrame.from_ndarray(picture(first + index, size), format="rgb24").reformat(format=pixels)
             frame.pts, frame.time_base = time, Fraction(1, 1000)

@@ -135,15 +135,40 @@ def test_normalised_is_idempotent(uri: str) -> None:
 
 
 @given(uris())
-def test_normalised_agrees_with_another_library(uri: str) -> None:
-    """`rfc3986` leaves escapes of unreserved characters alone: they are undone first, which no meaning hangs on.
+def test_normalised_agrees_with_the_rfc(uri: str) -> None:
+    """Section 6.2.2: the case by the library `rfc3986`, dot segments by the RFC's own pseudocode.
 
-    It drops an empty host, and counts a slash too few after an empty segment: neither is given to it.
+    Escapes of unreserved characters, which that library leaves alone, are undone first. It drops an empty host.
     """
-    assume(not re.search("://([/?#]|$)", uri))
-    assume(uri.isascii() and not uri.startswith(("Memory", "file")) and "//" not in uri.partition("://")[2])
-    undone = re.sub("%[0-9A-Fa-f]{2}", _unreserved, uri)
-    assert normalised(uri) == rfc3986.normalize_uri(undone)
+    assume(uri.isascii() and not re.search("://([/?#]|$)", uri))
+    parts = rfc3986.uri_reference(re.sub("%[0-9A-Fa-f]{2}", _unreserved, uri))
+    wanted = (
+        parts.copy_with(path=None).normalize().copy_with(path=_remove_dot_segments(_upper(parts.path or "")) or None)
+    )
+    assert normalised(uri) == wanted.unsplit()
+
+
+def _remove_dot_segments(path: str) -> str:
+    """RFC 3986, 5.2.4, step by step."""
+    out = ""
+    while path:
+        if path.startswith(("../", "./")):
+            path = path[path.index("/") + 1 :]
+        elif path.startswith("/./") or path == "/.":
+            path = "/" + path[3:]
+        elif path.startswith("/../") or path == "/..":
+            path, out = "/" + path[4:], out[: max(out.rfind("/"), 0)]
+        elif path in (".", ".."):
+            path = ""
+        else:
+            end = path.find("/", 1)
+            end = len(path) if end < 0 else end
+            path, out = path[end:], out + path[:end]
+    return out
+
+
+def _upper(path: str) -> str:
+    return re.sub("%[0-9A-Fa-f]{2}", lambda match: match[0].upper(), path)
 
 
 def _unreserved(match: re.Match[str]) -> str:
@@ -189,7 +214,8 @@ def test_a_host_and_what_is_not_a_path_survive(uri: str) -> None:
     assert form.partition("?")[1] == uri.partition("?")[1]
     assert form.partition("#")[1] == uri.partition("#")[1]
     assert form.split("/")[2].count("@") == uri.split("/")[2].count("@")
-    assert address(uri).split("/")[2].lower() == form.split("/")[2].lower()
+    if "::" not in uri.replace("[2001:DB8::1]", ""):
+        assert address(uri).split("/")[2].lower() == form.split("/")[2].lower()
 
 
 # Files
