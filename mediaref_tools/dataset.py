@@ -159,6 +159,21 @@ def open_dataset(
         DatasetError: It is none, it is not whole, or it holds no references.
         LogError: It is a log that can't be read.
         RefError: A table's row holds no reference.
+
+    Examples:
+        >>> with mrt.open_dataset("drive/") as dataset:
+        ...     for name, camera in dataset.items():
+        ...         print(name, len(camera), camera.batch([0, -1]).data.shape)
+        /camera/left/image_raw/compressed 120 (2, 480, 640, 3)
+        /camera/right/image_raw 58 (2, 240, 320, 3)
+
+        A table of references that somebody else wrote:
+
+        >>> with open("refs.csv", "w") as table:
+        ...     _ = table.write("uri,pts_ns\\nclips/clip.mp4,500000000\\nphoto.png,\\n")
+        >>> with mrt.open_dataset("refs.csv") as dataset:
+        ...     print(dataset["refs"].status.tolist(), dataset["refs"].sizes.tolist())
+        ['video', 'still'] [[480, 640], [48, 80]]
     """
     path = Path(path)
     if not os.path.lexists(path):

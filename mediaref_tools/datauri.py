@@ -40,6 +40,14 @@ class DataURI:
         decoded_data: The media's bytes, such as a whole PNG file.
         mimetype: Its media type, such as "image/png", parameters included.
         uri: The URI's text: the one it was parsed from, else in base64.
+
+    Examples:
+        >>> picture = mrt.MediaRef(uri="photo.png").to_ndarray()
+        >>> data = mrt.DataURI.from_image(picture, format="jpeg", quality=80)
+        >>> data.uri[:30], data.is_image
+        ('data:image/jpeg;base64,/9j/4AA', True)
+        >>> mrt.MediaRef(uri=data).to_ndarray().shape
+        (48, 80, 3)
     """
 
     decoded_data: bytes

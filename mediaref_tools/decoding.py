@@ -46,6 +46,11 @@ def batch_decode(
         TypeError: `refs` is no list.
         ValueError: Something in it is no MediaRef, or what was not allowed.
         MediarefError: As `MediaRef.to_ndarray`; the message names the uri.
+
+    Examples:
+        >>> refs = [mrt.MediaRef(uri="clips/clip.mp4", pts_ns=t) for t in (2_000_000_000, 0, 900_000_000)]
+        >>> [frame.shape for frame in mrt.batch_decode([*refs, mrt.MediaRef(uri="photo.png")])]
+        [(480, 640, 3), (480, 640, 3), (480, 640, 3), (48, 80, 3)]
     """
     if not isinstance(refs, list):
         raise TypeError(f"refs is a {type(refs).__name__}, expected a list of MediaRef: pass list(refs)")

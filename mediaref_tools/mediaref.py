@@ -62,6 +62,19 @@ class MediaRef(BaseModel):
 
     Raises:
         pydantic.ValidationError: A ValueError, on an empty uri, a `pts_ns` out of range, or any other field.
+
+    Examples:
+        >>> ref = mrt.MediaRef(uri="clips/clip.mp4", pts_ns=500_000_000)
+        >>> ref.to_ndarray().shape  # the frame on screen half a second in
+        (480, 640, 3)
+        >>> mrt.MediaRef(uri="photo.png").to_ndarray("gray").shape
+        (48, 80)
+        >>> ref.to_json()
+        '{"uri":"clips/clip.mp4","pts_ns":500000000}'
+        >>> mrt.MediaRef.model_validate_json('{"uri": "photo.png", "pts_ns": null}')
+        MediaRef(uri='photo.png')
+        >>> len({mrt.MediaRef(uri="s3://bucket/%7Eme/a.png"), mrt.MediaRef(uri="S3://bucket/./~me/a.png")})
+        1
     """
 
     model_config = ConfigDict(

@@ -42,6 +42,23 @@ class Topic:
     """Frames of one topic, in log-time order. Made by `Dataset`; columns are read when first asked for.
 
     Not for use by two threads at once.
+
+    Examples:
+        >>> dataset = mrt.open_dataset("drive/")
+        >>> camera = dataset["/camera/left/image_raw/compressed"]
+        >>> camera.refs[3]
+        MediaRef(uri='media/camera-left-image_raw-compressed/000000.mp4', pts_ns=101909000)
+        >>> batch = camera.batch([7, 0, 7])  # any order, repeats allowed
+        >>> batch.data.shape, batch.data.dtype, batch.indices.tolist()
+        ((3, 480, 640, 3), dtype('uint8'), [7, 0, 7])
+        >>> half_a_second_in = int(camera.log_times_ns[0]) + 500_000_000
+        >>> camera.at([half_a_second_in]).indices.tolist()  # the frame on screen then
+        [15]
+        >>> [len(batch) for batch in camera.batches(32, stride=2)]
+        [32, 28]
+        >>> bool(camera.psnr_db.min() > 30)
+        True
+        >>> dataset.close()
     """
 
     def __init__(self, name: str, index: FrameIndex, source: FrameSource) -> None:
