@@ -22,6 +22,7 @@ _INPUTS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4}
 _JPEG_QUALITY = 90
 _ORIENTATION = 274  # TIFF 6.0, and EXIF
 _SIDEWAYS = (5, 6, 7, 8)
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks for the orientation
 _UNDONE = {6: 8, 8: 6}  # the others undo themselves
 
 
@@ -91,8 +92,11 @@ class Still:
                     )
                 if image.format == "EPS":  # a program, which Pillow hands to another program to draw
                     raise MediaError(f"EPS is no image that is decoded: {self._name}")
-                turn = self._turn(image)
+                # A TIFF's is gone once it is loaded. A PNG's may follow the pixels, and asking for it loads them: first
+                # comes the load that says what is wrong with them.
+                turn = self._turn(image) if image.format == "TIFF" else 1
                 image.load()
+                turn = turn if image.format == "TIFF" else self._turn(image)
                 deep = self._deep(image, wanted)
                 return _turned(self._shallow(image, wanted) if deep is None else deep, turn)
         except MediarefError:
@@ -104,6 +108,8 @@ class Still:
 
     def _turn(self, image: Image.Image) -> int:
         """The EXIF orientation that the loaded picture is still to be turned by; 1 is none."""
+        if image.format == "PNG" and not any(mark in self._data for mark in _PNG_EXIF):
+            return 1
         try:
             turn = int(image.getexif().get(_ORIENTATION, 1))
         except Exception:  # a picture can be whole where what is told about it is not
