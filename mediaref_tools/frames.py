@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 from mediaref_tools.errors import DatasetError
 from mediaref_tools.layout import FRAMES, topic_folder
 
-__all__ = ["SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status"]
+__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status"]
 
 Status = Literal["video", "remuxed", "embedded"]
+
+MEDIAREF = pa.struct([pa.field("uri", pa.string()), pa.field("pts_ns", pa.int64())])
+"""A MediaRef in Arrow (MediaRef Specification 1.0, section 1.1)."""
 
 SCHEMA = pa.schema(
     [
@@ -34,8 +37,8 @@ SCHEMA = pa.schema(
         pa.field("publish_time_ns", pa.int64()),
         pa.field("stamp_ns", pa.int64()),
         pa.field("frame_id", pa.string(), nullable=False),
-        # Exactly the specification's Arrow form, without any library's metadata, so that everybody can open it.
-        pa.field("media", pa.struct([pa.field("uri", pa.string()), pa.field("pts_ns", pa.int64())]), nullable=False),
+        # Without any library's metadata, so that everybody can open it.
+        pa.field("media", MEDIAREF, nullable=False),
         pa.field("keyframe", pa.bool_(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),

@@ -26,15 +26,16 @@ _MODELS: dict[str, type[Any]] = {
 
 
 def published() -> dict[str, str]:
-    """File names and texts: JSON Schemas of the models, and the frames table's Arrow schema in words."""
+    """File names and texts: JSON Schemas of the models, and the Arrow types of a MediaRef and the frames table."""
     texts = {}
     for name, model in _MODELS.items():
         schema = TypeAdapter(model).json_schema(mode="validation")
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
         texts[f"{name}.schema.json"] = json.dumps(schema, indent=1) + "\n"
-    from mediaref_tools.frames import SCHEMA
+    from mediaref_tools.frames import MEDIAREF, SCHEMA
 
     texts["frames.arrow.txt"] = SCHEMA.to_string() + "\n"
+    texts["mediaref.arrow.txt"] = f"{MEDIAREF}\n"
     return texts
 
 
