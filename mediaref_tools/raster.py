@@ -41,10 +41,16 @@ class Raster:
         out[:] = self._packed(frame, "rgb24", 3)[:height, :width]
 
     def array(self, frame: av.VideoFrame, wanted: Format = "rgb") -> NDArray[np.uint8]:
-        """A frame as a new array: (H, W, 3), (H, W, 4) or (H, W) uint8; "native" may be uint16."""
+        """A frame as a new array: (H, W, 3), (H, W, 4) or (H, W) uint8; "native" may be uint16.
+
+        Raises:
+            MediaError: It has floats, and "native" is wanted.
+        """
         if wanted != "native":
             return self._packed(frame, *_PACKED[wanted]).copy()
         components = frame.format.components
+        if frame.format.name.startswith("grayf"):
+            raise MediaError(f"frames of {frame.format.name} are floats: ask for another format than native")
         if len(components) == 1 and components[0].bits > 8:
             # As stored: swscale would stretch 10 bits to 16.
             rows = plane(frame, 0).view(">u2" if frame.format.is_big_endian else "<u2")
@@ -63,7 +69,9 @@ class Raster:
 
 def _native(frame: av.VideoFrame) -> tuple[str, int]:
     components = frame.format.components
-    colours = "gray" if len(components) < 3 else "rgba" if any(part.is_alpha for part in components) else "rgb"
+    if frame.format.has_palette:
+        return _PACKED["rgba"]
+    colours = "rgba" if any(part.is_alpha for part in components) else "gray" if len(components) < 3 else "rgb"
     return (_DEEP if components[0].bits > 8 else _PACKED)[colours]
 
 
@@ -83,11 +91,12 @@ def deep_array(codec: str, data: bytes, name: str) -> NDArray[np.uint8]:
     # A new context each time: libavcodec's PNG decoder leaks rows of the last picture into the next one.
     context = cast("av.VideoCodecContext", av.CodecContext.create(codec, "r"))
     context.thread_count = 1
-    context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}
+    # To "explode" is to refuse damage; the TIFF decoder would refuse every tag that it has no use for, too.
+    context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "crccheck" if codec == "tiff" else "explode"}
     try:
         frames = context.decode(av.Packet(data)) or context.decode(None)
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(f"{codec} of {len(data)} bytes can't be decoded: {error}: {name}") from error
-    if not frames:
+    if not frames or frames[0].is_corrupt:
         raise MediaError(f"{codec} of {len(data)} bytes holds no whole picture: {name}")
     return Raster().array(frames[0], "native")

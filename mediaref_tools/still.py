@@ -21,6 +21,7 @@ _PIL_MODES = {"rgb": "RGB", "rgba": "RGBA", "gray": "L"}
 _INPUTS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4}
 _JPEG_QUALITY = 90
 _ORIENTATION = 274  # TIFF 6.0, and EXIF
+_BITS_PER_SAMPLE = 258
 _SIDEWAYS = (5, 6, 7, 8)
 _PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks for the orientation
 _UNDONE = {6: 8, 8: 6}  # the others undo themselves
@@ -97,8 +98,9 @@ class Still:
                 turn = self._turn(image) if image.format == "TIFF" else 1
                 image.load()
                 turn = turn if image.format == "TIFF" else self._turn(image)
-                deep = self._deep(image, wanted)
-                return _turned(self._shallow(image, wanted) if deep is None else deep, turn)
+                if wanted == "native" and self._has_deep_colour(image):
+                    return self._deep(turn)
+                return _turned(self._pixels(image, wanted), turn)
         except MediarefError:
             raise
         except UnidentifiedImageError as error:
@@ -118,8 +120,21 @@ class Still:
             return 1 if self._upright else _UNDONE.get(turn, turn)
         return turn if self._upright else 1
 
-    def _deep(self, image: Image.Image, wanted: Format) -> NDArray[np.uint8] | None:
-        """The picture where it has more than 8 bits a channel; None where it has not."""
+    def _has_deep_colour(self, image: Image.Image) -> bool:
+        """Whether it has colours of 16 bits, which Pillow reads as 8, but libavcodec as they are."""
+        if image.mode not in ("RGB", "RGBA"):
+            return False
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            return 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
+        return self._media_type == "image/png" and self._data[24] == 16
+
+    def _deep(self, turn: int) -> NDArray[np.uint8]:
+        """The picture as libavcodec decodes it, natively. `turn` is a PNG's: a TIFF's own is read here."""
+        if self._media_type == "image/tiff":
+            turn = _tiff_turn(self._data) if self._upright else 1
+        return _turned(deep_array(self._media_type.removeprefix("image/"), self._data, self._name), turn)
+
+    def _pixels(self, image: Image.Image, wanted: Format) -> NDArray[np.uint8]:
         if image.mode in ("I", "F"):
             if wanted != "native":
                 raise MediaError(
@@ -129,10 +144,7 @@ class Still:
             return np.array(image)
         if image.mode.startswith("I;16"):
             return _as_format(np.array(image).astype(np.uint16), wanted)
-        # Pillow reads 16-bit colour as 8 bits: libavcodec keeps them.
-        if wanted == "native" and self._media_type == "image/png" and self._data[24] == 16:
-            return deep_array("png", self._data, self._name)
-        return None
+        return self._shallow(image, wanted)
 
     def _shallow(self, image: Image.Image, wanted: Format) -> NDArray[np.uint8]:
         if wanted == "native":
@@ -145,9 +157,8 @@ class Still:
         return _writable(np.asarray(image.convert(mode)), wanted)
 
     def _unidentified(self, wanted: Format, error: Exception) -> NDArray[np.uint8]:
-        if self._media_type == "image/tiff":  # Pillow knows no TIFF of 16-bit colour
-            array = deep_array("tiff", self._data, self._name)
-            return _turned(_as_format(array, wanted), _tiff_turn(self._data) if self._upright else 1)
+        if self._media_type == "image/tiff":  # some of 16-bit colour, Pillow does not know
+            return _as_format(self._deep(1), wanted)
         if self._media_type.startswith("video/"):
             raise RefError(
                 f"this is a video ({self._media_type}): a reference to one of its frames has pts_ns: {self._name}"
