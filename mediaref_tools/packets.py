@@ -18,9 +18,14 @@ from mediaref_tools.clock import Clock
 from mediaref_tools.errors import MediaError
 from mediaref_tools.mediafile import claimed_size, file_size, open_container, video_stream
 
-__all__ = ["Packets"]
+__all__ = ["Packets", "no_times"]
 
 _FAR = 2**62  # libavformat's ticks are int64
+# Where each frame has its own time: in MPEG program streams and raw ones, libavformat counts them up from the start.
+_TIMED = (
+    "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "flv", "nut", "asf", "mxf", "ivf", "gif", "apng",
+    "yuv4mpegpipe",
+)  # fmt: skip
 _INDEXED = ("mov", "matroska", "avi")
 _ENDING = ("matroska", "flv", "nut")
 
@@ -33,7 +38,9 @@ class Packets:
         clock: Of the stream.
         counts: Whether frames have no times but their number: in AVI, H.264's only times are the order of its packets,
             which B-frames turn round.
+        resumable: Whether frames can be told from the middle on: else decoding always begins at the start.
         trouble: What ended the frames before the stream's end; empty if nothing did.
+        closed: Whether `close` was called.
         sure: With `trouble`, the tick before which every frame was given; None where that can't be told.
     """
 
@@ -52,10 +59,12 @@ class Packets:
         self.clock = Clock(Fraction(base))
         context = self.stream.codec_context
         self.counts = self._format == "avi" and bool(context.has_b_frames and context.name in ("h264", "hevc"))
+        self.resumable = self._format in _TIMED and not self.counts
         self._has_index = self._format.startswith(_INDEXED) and len(self._index) > 1
         self.trouble = ""
         self.sure: int | None = None
         self._cause: Exception | None = None
+        self.closed = False
 
     @property
     def end(self) -> int | None:
@@ -108,6 +117,9 @@ class Packets:
                     return
             else:
                 return
+            if key.pos is None and self._format == "mpegts":  # not the first of several frames under one time
+                self.resumable = False
+                return
         except av.FFmpegError as error:
             self._stop(error, None)
             return
@@ -145,6 +157,7 @@ class Packets:
 
     def close(self) -> None:
         """Close the file. Safe to call again."""
+        self.closed = True
         self._container.close()
         if not isinstance(self._file, Path):
             self._file.close()
@@ -232,8 +245,16 @@ class Packets:
 
     def _pts(self, frame: av.VideoFrame) -> int:
         if frame.pts is None:
-            raise MediaError(f"video tells no times (a raw stream): put it into a container such as MP4: {self._name}")
+            raise no_times(self._name)
         return frame.pts
+
+
+def no_times(name: str) -> MediaError:
+    """What a stream is refused with whose frames have no times."""
+    return MediaError(
+        "video has frames without times (it is a raw stream, or has several frames under one time): "
+        f"put it into a container such as MP4: {name}"
+    )
 
 
 def _reachable(tick: int) -> int:

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from mediaref_tools.clock import Clock
 from mediaref_tools.errors import FrameError, MediaError
-from mediaref_tools.packets import Packets
+from mediaref_tools.packets import Packets, no_times
 
 __all__ = ["FrameStream"]
 
@@ -124,6 +124,8 @@ class FrameStream:
             FrameError: The tick lies before the first frame, or at or after the stream's end.
             MediaError: The video is damaged there, cut before it, or has no frames.
         """
+        if self._packets.closed:
+            raise MediaError(f"video was closed: open it again: {self._name}")
         try:
             if not self._is_ahead(tick):
                 self._enter(tick)
@@ -149,10 +151,12 @@ class FrameStream:
         """Whether decoding on from where it stands is right, and cheaper than entering at a keyframe."""
         if self._shown is None or tick < self._pts(self._shown):
             return False
-        if self._packets.counts or tick < self.until:
+        if tick < self.until:
             return True
         if self._packets.trouble:
             return False
+        if not self._packets.resumable:
+            return True
         key = self._packets.keyframe(tick)
         ahead = (tick if key is None else key) - self._pts(self._shown)
         return ahead * self.clock.tick_seconds <= _NEAR[key is None]
@@ -160,11 +164,10 @@ class FrameStream:
     def _enter(self, tick: int) -> None:
         """Stand before the frame for a tick, at a keyframe from which it is decoded right."""
         self._leave()
-        first_tick = tick if self._packets.counts else self.stream.start_time or 0
         target = tick if self.end is None else min(tick, self.end)
         step = max(1, int(1 / self.clock.tick_seconds))
         for _ in range(_ENTRIES_TRIED):
-            if target <= first_tick:
+            if not self._packets.resumable or target <= (self.stream.start_time or 0):
                 break
             self._frames = self._packets.from_keyframe(target)
             first = next(self._frames, None)
@@ -219,7 +222,7 @@ class FrameStream:
 
     def _pts(self, frame: av.VideoFrame) -> int:
         if frame.pts is None:
-            raise MediaError(f"video tells no times (a raw stream): put it into a container such as MP4: {self._name}")
+            raise no_times(self._name)
         return frame.pts
 
     def _outside(self, tick: int) -> FrameError:
@@ -229,4 +232,6 @@ class FrameStream:
             ends = f"{begin} to {self.clock.ns(self.until)} ns (the end not included)"
         except MediaError:
             ends = f"{begin} ns, and is damaged or cut before its end"
-        return FrameError(f"no frame is on screen at {self.clock.ns(tick)} ns: the stream runs from {ends}: {self._name}")
+        return FrameError(
+            f"no frame is on screen at {self.clock.ns(tick)} ns: the stream runs from {ends}: {self._name}"
+        )

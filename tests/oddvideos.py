@@ -20,10 +20,10 @@ os.environ.setdefault("SVT_LOG", "1")  # else the encoder greets on stderr
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
+
 from mediaref_tools.scheduling import leave_realtime
 
 __all__ = ["ODD", "OddVideo", "Shown", "number", "numbered", "sequential"]
