@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mediaref_tools.errors import FrameError
+from mediaref_tools.extra import extra_module
 from mediaref_tools.mediaref import MediaRef
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["Frame", "FrameBatch"]
 
@@ -64,3 +70,18 @@ class FrameBatch:
 
     def __repr__(self) -> str:
         return f"FrameBatch(shape={self.data.shape}, indices={self.indices.tolist()[:8]}{'…' if len(self) > 8 else ''})"
+
+    def to_torch(self, layout: Literal["NCHW", "NHWC"] = "NCHW") -> torch.Tensor:
+        """The pictures as a tensor that shares their memory: nothing is copied, changes show on both sides.
+
+        Returns:
+            (N, 3, H, W) uint8, with strides as torch's `channels_last` has them; with "NHWC", (N, H, W, 3).
+
+        Raises:
+            ExtraError: torch is not installed.
+            FrameError: The layout is neither.
+        """
+        if layout not in ("NCHW", "NHWC"):
+            raise FrameError(f"layout {layout!r} is neither NCHW nor NHWC")
+        tensor: torch.Tensor = extra_module("torch", "torch").from_numpy(self.data)
+        return tensor if layout == "NHWC" else tensor.permute(0, 3, 1, 2)
