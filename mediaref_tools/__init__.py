@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mediaref_tools.batch import Frame, FrameBatch
+    from mediaref_tools.columns import decode_column, to_refs
     from mediaref_tools.conversion import convert
     from mediaref_tools.dataset import Dataset, open_dataset
     from mediaref_tools.datauri import DataURI
@@ -40,7 +41,9 @@ __all__ = [
     "batch_decode",
     "cleanup_cache",
     "convert",
+    "decode_column",
     "open_dataset",
+    "to_refs",
     "verify",
 ]
 
@@ -65,7 +68,9 @@ _WHERE = {
     "Topic": "topic",
     "VerifyReport": "report",
     "convert": "conversion",
+    "decode_column": "columns",
     "open_dataset": "dataset",
+    "to_refs": "columns",
     "verify": "verification",
 }
 
