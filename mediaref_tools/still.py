@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from typing import cast, get_args
 
 import numpy as np
@@ -19,6 +21,11 @@ __all__ = ["Still", "encode_still"]
 
 _PIL_MODES = {"rgb": "RGB", "rgba": "RGBA", "gray": "L"}
 _INPUTS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4}
+_PLUGINS = {  # Pillow's own name, and the package that brings it where Pillow does not
+    "image/avif": ("AVIF", "pillow-avif-plugin"),
+    "image/heic": ("HEIF", "pillow-heif"),
+    "image/jxl": ("JXL", "pillow-jxl-plugin"),
+}
 _JPEG_QUALITY = 90
 _ORIENTATION = 274  # TIFF 6.0, and EXIF
 _BITS_PER_SAMPLE = 258
@@ -51,14 +58,15 @@ class Still:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the picture as `array` gives it, told by the header where that can."""
-        try:
-            with warnings.catch_warnings(), Image.open(io.BytesIO(self._data)) as image:
-                warnings.simplefilter("ignore")
-                sideways = self._turn(image) in _SIDEWAYS
-                return (image.width, image.height) if sideways else (image.height, image.width)
-        except Exception:  # as in `_array`
-            height, width = self.array().shape[:2]
-            return height, width
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                with Image.open(io.BytesIO(self._data)) as image:
+                    sideways = self._turn(image) in _SIDEWAYS
+                    return (image.width, image.height) if sideways else (image.height, image.width)
+            except Exception:  # as in `_array`
+                height, width = self._array("native").shape[:2]
+                return height, width
 
     def array(self, format: Format = "rgb") -> NDArray[np.uint8]:  # noqa: A002 - the name that scripts use
         """Decode to an array.
@@ -93,6 +101,8 @@ class Still:
                     )
                 if image.format == "EPS":  # a program, which Pillow hands to another program to draw
                     raise MediaError(f"EPS is no image that is decoded: {self._name}")
+                if image.format == "PNG" and _is_damaged(self._data):
+                    raise MediaError(f"image is damaged or cut: a checksum of its pixels is wrong: {self._name}")
                 # A TIFF's is gone once it is loaded. A PNG's may follow the pixels, and asking for it loads them: first
                 # comes the load that says what is wrong with them.
                 turn = self._turn(image) if image.format == "TIFF" else 1
@@ -163,8 +173,11 @@ class Still:
             raise RefError(
                 f"this is a video ({self._media_type}): a reference to one of its frames has pts_ns: {self._name}"
             ) from error
-        if self._media_type in ("image/avif", "image/jxl"):
-            raise ExtraError(f"this Pillow can't decode {self._media_type}: upgrade it: {self._name}") from error
+        plugin, package = _PLUGINS.get(self._media_type, ("PNG", ""))
+        if plugin not in Image.OPEN:
+            raise ExtraError(
+                f"this Pillow can't decode {self._media_type}: install {package} and register it: {self._name}"
+            ) from error
         told = "" if self._media_type == "application/octet-stream" else f" ({self._media_type})"
         raise MediaError(
             f"not an image that can be decoded{told}, it begins with {self._data[:8]!r}: {self._name}"
@@ -193,6 +206,18 @@ def _turned(array: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
     if turn in (3, 4, 7, 8):
         array = array[::-1]
     return np.ascontiguousarray(array)
+
+
+def _is_damaged(png: bytes) -> bool:
+    """Whether a checksum of the pixels is wrong, which Pillow does not look at."""
+    whole, at = memoryview(png), 8
+    while at + 8 <= len(png):
+        size, kind = struct.unpack_from(">I4s", png, at)
+        end = at + 8 + size
+        if kind == b"IDAT" and zlib.crc32(whole[at + 4 : end]) != int.from_bytes(whole[end : end + 4]):
+            return True
+        at = end + 4
+    return False
 
 
 def _tiff_turn(data: bytes) -> int:
