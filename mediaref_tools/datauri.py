@@ -185,8 +185,12 @@ def _payload(uri: str, start: int, is_base64: bool) -> bytes:
         return unquote_to_bytes(text)
     if "%" in text:
         text = unquote_to_bytes(text).decode("latin-1")
+    # Padding may be left off, as browsers allow; wrong padding, and anything outside of the alphabet, is damage.
+    body = text.rstrip("=")
+    padding = len(text) - len(body)
     try:
-        # Padding may be left off, as browsers allow; anything outside of the alphabet is damage.
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        if padding and padding != -len(body) % 4:
+            raise ValueError("wrong padding")
+        return base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise RefError(f"data URI has broken base64: {error}: {shown(uri)}") from error
