@@ -16,7 +16,7 @@ import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
         """One item. To take many, ask for them at once, as a `DataLoader` does.
 
         Raises:
@@ -105,7 +105,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
         """
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[dict[str, Any]]:
         """Items in the order asked: each topic's are one batch, each of its segments is entered once.
 
         Raises:
@@ -172,7 +172,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
             self._pid = os.getpid()
         return self._open
 
-    def _checked(self, index: int) -> int:
+    def _checked(self, index: SupportsIndex) -> int:
         at = operator.index(index)
         if not -len(self) <= at < len(self):
             raise FrameError(f"no frame {at}: there are {len(self)}: {self.path}")
