@@ -19,7 +19,7 @@ Format = Literal["rgb", "bgr", "rgba", "bgra", "gray", "native"]
 """The order of an array's channels; "native" keeps gray as (H, W), and more than 8 bits as uint16."""
 
 _ACCURATE = 0x02 | 0x40000  # SWS_BILINEAR | SWS_ACCURATE_RND: without the second, white comes back as 253
-_PACKED = {"rgb": ("rgb24", 3), "bgr": ("bgr24", 3), "rgba": ("rgba", 4), "bgra": ("bgra", 4), "gray": ("gray", 1)}
+_PACKED = {"rgb": ("rgb24", 3), "bgr": ("rgb24", 3), "rgba": ("rgba", 4), "bgra": ("rgba", 4), "gray": ("gray", 1)}
 _DEEP = {"gray": ("gray16le", 1), "rgb": ("rgb48le", 3), "rgba": ("rgba64le", 4)}
 
 
@@ -47,7 +47,8 @@ class Raster:
             MediaError: It has floats, and "native" is wanted.
         """
         if wanted != "native":
-            return self._packed(frame, *_PACKED[wanted]).copy()
+            # Not swscale's own bgr24, whose values are up to 22 away from those of its rgb24.
+            return np.array(reordered(self._packed(frame, *_PACKED[wanted]), wanted), order="C")
         components = frame.format.components
         if frame.format.name.startswith("grayf"):
             raise MediaError(f"frames of {frame.format.name} are floats: ask for another format than native")
