@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from mediaref_tools.errors import FrameError
 
@@ -21,8 +25,22 @@ class Clock:
         self.tick_seconds = tick_seconds
 
     def tick(self, time_ns: int) -> int:
-        """The last tick that is not after a time."""
-        return time_ns * self.tick_seconds.denominator // (self.tick_seconds.numerator * _NS)
+        """The last tick that is not after a time.
+
+        Raises:
+            FrameError: The time is no whole number.
+        """
+        return _whole(time_ns) * self.tick_seconds.denominator // (self.tick_seconds.numerator * _NS)
+
+    def ticks(self, times_ns: ArrayLike) -> list[int]:
+        """`tick` of each of some times, of whatever size.
+
+        Raises:
+            FrameError: One is no whole number.
+        """
+        # Of a list, NumPy would make floats where it holds more than 64 bits.
+        times = times_ns if isinstance(times_ns, (list, tuple)) else np.atleast_1d(np.asarray(times_ns)).tolist()
+        return [self.tick(time) for time in times]
 
     def ns(self, tick: int) -> int:
         """The first whole nanosecond that is not before a tick, so that `tick` gives the tick back."""
@@ -49,6 +67,13 @@ class Clock:
         """
         tick = math.floor(_middle(seconds, -math.inf) / self.tick_seconds)
         return tick if self.seconds(tick) < seconds else tick - 1
+
+
+def _whole(time_ns: object) -> int:
+    try:
+        return operator.index(time_ns)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise FrameError(f"time of {time_ns!r}: expected a whole number of nanoseconds") from error
 
 
 def _middle(seconds: float, towards: float) -> Fraction:

@@ -58,7 +58,7 @@ def open_video(
     Args:
         uri: A path, or a uri of any scheme.
         decoder: "pyav", or "torchcodec" where the extra of that name is installed.
-        decoder_options: For the decoder: `device` of "torchcodec".
+        decoder_options: For the decoder: `device` and `num_ffmpeg_threads` of "torchcodec".
         storage_options: For fsspec.
 
     Raises:
@@ -69,6 +69,10 @@ def open_video(
         from mediaref_tools.video import VideoDecoder
 
         return VideoDecoder(uri, storage_options=storage_options, **(decoder_options or {}))
+    if decoder == "torchcodec":
+        from mediaref_tools.torchvideo import TorchVideo
+
+        return TorchVideo(uri, storage_options=storage_options, **(decoder_options or {}))
     raise RefError(f"Unknown decoder backend {decoder!r}: there is pyav, and torchcodec")
 
 
