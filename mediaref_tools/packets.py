@@ -7,15 +7,17 @@ time of the first packet that is not whole, and no packet that follows it is sho
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import av
 from av.video.stream import VideoStream
 
 from mediaref_tools.clock import Clock
 from mediaref_tools.errors import MediaError
+from mediaref_tools.guard import GuardedFile
 from mediaref_tools.mediafile import claimed_size, file_size, open_container, video_stream
 
 __all__ = ["Packets", "no_times"]
@@ -51,7 +53,8 @@ class Packets:
             RefError: It is a still image.
             MediaError: It is no media file, or has no video.
         """
-        self._file, self._name = file, name
+        self._file = file if isinstance(file, Path) else cast("IO[bytes]", GuardedFile(file))
+        self._name = name
         self._open()
         base = self.stream.time_base
         if not base:
@@ -94,7 +97,7 @@ class Packets:
     def from_start(self) -> Iterator[av.VideoFrame]:
         """All frames, as plain decoding gives them."""
         self._to_start()
-        frames = self._decoded(self._container.demux(self.stream), None)
+        frames = self._decoded(self._demuxed(), None)
         return _counted(frames) if self.counts else frames
 
     def from_keyframe(self, tick: int) -> Iterator[av.VideoFrame]:
@@ -105,10 +108,11 @@ class Packets:
         """
         self.trouble = ""
         try:
-            self._container.seek(_reachable(tick), stream=self.stream, backward=True)
+            with self._checked():
+                self._container.seek(_reachable(tick), stream=self.stream, backward=True)
         except av.FFmpegError:
             return
-        packets = self._container.demux(self.stream)
+        packets = self._demuxed()
         try:
             for key in packets:
                 if key.is_keyframe and key.size:
@@ -141,7 +145,7 @@ class Packets:
             return list(range(self.stream.frames))
         found: list[int] = []
         try:
-            packets = self._container.demux(self.stream)
+            packets = self._demuxed()
             found += [p.pts for p in packets if p.size and not p.is_discard and p.pts is not None]
         except av.FFmpegError as error:
             self._stop(error, None)
@@ -165,7 +169,8 @@ class Packets:
     def _open(self) -> None:
         if not isinstance(self._file, Path):
             self._file.seek(0)
-        self._container = open_container(self._file, self._name)
+        with self._checked():
+            self._container = open_container(self._file, self._name)
         try:
             self.stream = video_stream(self._container, self._name)
         except BaseException:
@@ -174,15 +179,33 @@ class Packets:
         self._index = self.stream.index_entries
         self._format = self._container.format.name
 
+    def _checked(self) -> AbstractContextManager[None]:
+        """Around whatever reads: raises why the file could not be read."""
+        return self._file.checked() if isinstance(self._file, GuardedFile) else nullcontext()
+
+    def _demuxed(self) -> Iterator[av.Packet[VideoStream]]:
+        packets = self._container.demux(self.stream)
+        if isinstance(self._file, Path):
+            yield from packets
+            return
+        while True:
+            with self._checked():
+                packet = next(packets, None)
+            if packet is None:
+                return
+            yield packet
+
     def _to_start(self) -> None:
         self.trouble = ""
         try:
             if self._format == "mpegts":
                 # Where its clock is about to wrap, a search by time misses the start.
-                self._container.seek(0, unsupported_byte_offset=True)
+                with self._checked():
+                    self._container.seek(0, unsupported_byte_offset=True)
             else:
                 # Not before the first timestamp that there can be: some demuxers would not move.
-                self._container.seek(min(0, self._container.start_time or 0))
+                with self._checked():
+                    self._container.seek(min(0, self._container.start_time or 0))
         except av.FFmpegError:
             self._container.close()
             self._open()
@@ -234,7 +257,8 @@ class Packets:
         Without that, a file that was cut would show its last frame to the end that it claims.
         """
         if not self.trouble:
-            size, claimed = file_size(self._file), claimed_size(self._file)
+            with self._checked():
+                size, claimed = file_size(self._file), claimed_size(self._file)
             if self._has_index:
                 entry = self._index[len(self._index) - 1]
                 claimed = max(claimed, entry.pos + entry.size)

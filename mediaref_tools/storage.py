@@ -5,25 +5,29 @@ No file is downloaded whole to read a part of it, unless its server can't serve 
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import io
+import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from mediaref_tools.errors import ExtraError, MediaError, MediaNotFound, MediarefError, RefError
 from mediaref_tools.image import sniff
 from mediaref_tools.limits import MAX_STILL_BYTES
-from mediaref_tools.uri import address, file_path, scheme, shown
+from mediaref_tools.ranges import RangedFile
+from mediaref_tools.uri import address, file_path, redacted, scheme, shown
 
 __all__ = ["StorageOptions", "exists", "explained", "local_file", "open_remote", "read_bytes"]
 
 StorageOptions = Mapping[str, Any]
 
 _HEAD_BYTES = 512
-_BLOCK_BYTES = 2**18  # about one GOP of camera video, so that a far frame costs a few requests
-_BLOCKS = 32  # kept for each open file
+_COPIED_BYTES = 2**20  # at a time
+_CONNECT_SECONDS, _SILENT_SECONDS = 30.0, 60.0
+_SECRET_LETTERS = 4  # fewer hide nothing, and are in too many words
+_ABSENT = (404, 410)
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}
 
 
@@ -58,7 +62,10 @@ def read_bytes(uri: str, storage_options: StorageOptions | None = None) -> bytes
         MediarefError: As `open_remote` and `local_file`; or it is larger than a still may be.
     """
     path = local_file(uri)
-    with explained(uri), cast("BinaryIO", path.open("rb")) if path else _opened(uri, storage_options) as stream:
+    with (
+        explained(uri, storage_options),
+        cast("BinaryIO", path.open("rb")) if path else _opened(uri, storage_options, MAX_STILL_BYTES) as stream,
+    ):
         data = stream.read(_HEAD_BYTES)
         kind = sniff(data)
         if kind.startswith("video/") and kind != "video/annexb":  # whose magic is an icon's too
@@ -70,7 +77,11 @@ def read_bytes(uri: str, storage_options: StorageOptions | None = None) -> bytes
 
 
 def exists(uri: str, storage_options: StorageOptions | None = None) -> bool:
-    """Whether there is something where a uri points. What is embedded exists."""
+    """Whether there is something where a uri points. What is embedded exists.
+
+    Raises:
+        MediarefError: A storage can't be asked, or does not say.
+    """
     if scheme(uri) == "data":
         return True
     path = file_path(uri)
@@ -79,9 +90,13 @@ def exists(uri: str, storage_options: StorageOptions | None = None) -> bool:
             return Path(path).exists()
         except OSError:
             return False
-    with explained(uri):
-        filesystem, name = _filesystem(uri, storage_options)
-        return bool(filesystem.exists(name))
+    try:
+        with explained(uri, storage_options):
+            filesystem, name = _filesystem(uri, storage_options)
+            filesystem.info(name)  # not `exists`, which says no where a server is down
+    except MediaNotFound:
+        return False
+    return True
 
 
 def open_remote(uri: str, storage_options: StorageOptions | None = None) -> IO[bytes]:
@@ -93,33 +108,115 @@ def open_remote(uri: str, storage_options: StorageOptions | None = None) -> IO[b
         MediaNotFound: There is no such file.
         MediaError: It can't be read.
     """
-    with explained(uri):
-        return _opened(uri, storage_options)
+    with explained(uri, storage_options):
+        return _opened(uri, storage_options, None)
 
 
 def _filesystem(uri: str, storage_options: StorageOptions | None) -> tuple[Any, str]:
     from fsspec.core import url_to_fs  # 0.1 s: local files do without it
 
-    return cast("tuple[Any, str]", url_to_fs(address(uri), **(storage_options or {})))
+    options = dict(storage_options or {})
+    if scheme(uri) in ("http", "https"):
+        options["client_kwargs"] = {"timeout": _http_timeout(), **options.get("client_kwargs", {})}
+    return cast("tuple[Any, str]", url_to_fs(address(uri), **options))
 
 
-def _opened(uri: str, storage_options: StorageOptions | None) -> IO[bytes]:
-    filesystem, name = _filesystem(uri, storage_options)
-    options = {"block_size": _BLOCK_BYTES, "cache_type": "blockcache", "cache_options": {"maxblocks": _BLOCKS}}
-    stream = filesystem.open(name, "rb", **options)
-    if stream.seekable():
-        return cast("IO[bytes]", stream)
-    # A server without ranges: the file comes whole, to disk, as nothing else lets a decoder seek in it.
-    with stream:
-        copy = tempfile.TemporaryFile()  # noqa: SIM115 - handed to the caller, who closes it
-        shutil.copyfileobj(stream, copy)
-    copy.seek(0)
+def _http_timeout() -> object:
+    """For a server that falls silent; a long file may take as long as it takes."""
+    from aiohttp import ClientTimeout
+
+    return ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENT_SECONDS)
+
+
+def _opened(uri: str, storage_options: StorageOptions | None, limit: int | None) -> IO[bytes]:
+    """Open a remote file; one that must be copied first may have `limit` bytes."""
+    from fsspec.spec import AbstractBufferedFile
+
+    def open_stream(**options: object) -> Any:
+        filesystem, name = _filesystem(uri, storage_options)
+        stream = filesystem.open(name, "rb", **options)
+        with contextlib.suppress(AttributeError):
+            stream.held = filesystem  # archives close themselves when nobody holds them
+        return stream
+
+    stream = open_stream(block_size=_COPIED_BYTES, cache_type="none")
+    if isinstance(stream, AbstractBufferedFile) and stream.size is not None:
+        ranges = _Ranges(stream, open_stream, uri, storage_options, limit)
+        return cast("IO[bytes]", RangedFile(ranges.fetch, stream.size, ranges.close))
+    if isinstance(stream, AbstractBufferedFile) or not stream.seekable():
+        return _copied(stream, uri, limit)
+    # Files in memory are one object for all who open them, with one place to read from.
+    return io.BytesIO(stream.getvalue()) if isinstance(stream, io.BytesIO) else cast("IO[bytes]", stream)
+
+
+def _copied(stream: Any, uri: str, limit: int | None) -> IO[bytes]:
+    """A file on disk with all that a stream has, as nothing else lets a decoder seek in it; the stream is closed."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - handed to the caller, who closes it
+    try:
+        with stream:
+            while data := stream.read(_COPIED_BYTES):
+                copy.write(data)
+                if limit is not None and copy.tell() > limit:
+                    raise MediaError(f"file is larger than {limit} bytes: {shown(uri)}")
+        copy.seek(0)
+    except BaseException:
+        copy.close()
+        raise
     return cast("IO[bytes]", copy)
 
 
-@contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn whatever a storage backend raises into our errors, which name the uri.
+class _Ranges:
+    """Ranges of a remote file, or of a copy of it where its server sends no ranges."""
+
+    def __init__(
+        self,
+        stream: Any,
+        open_stream: Callable[..., Any],
+        uri: str,
+        storage_options: StorageOptions | None,
+        limit: int | None,
+    ) -> None:
+        self._stream, self._open, self._uri, self._options = stream, open_stream, uri, storage_options
+        self._limit, self._size = limit, stream.size
+        self._is_copy = False
+        self._process = os.getpid()
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        """The bytes of `[start, stop)`."""
+        with explained(self._uri, self._options):
+            if self._process != os.getpid() and not self._is_copy:
+                # fsspec's thread did not come along into the forked process: it would be waited for without end.
+                self._stream = self._open(block_size=_COPIED_BYTES, cache_type="none", size=self._size)
+                self._process = os.getpid()
+            try:
+                data = self._read(start, stop)
+            except ValueError:
+                if start == 0 or self._is_copy:
+                    raise
+                # The server answers with the whole file, whatever part it is asked for.
+                self.close()
+                self._stream = _copied(self._open(block_size=0, size=self._size), self._uri, self._limit)
+                self._is_copy = True
+                data = self._read(start, stop)
+            if len(data) != stop - start:
+                raise MediaError(
+                    f"server sent {len(data)} of the {stop - start} bytes from {start} on, of {self._size} that it "
+                    f"promised: {shown(self._uri)}"
+                )
+        return data
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._stream.close()
+
+    def _read(self, start: int, stop: int) -> bytes:
+        self._stream.seek(start)
+        return cast("bytes", self._stream.read(stop - start))
+
+
+@contextlib.contextmanager
+def explained(uri: str, storage_options: StorageOptions | None = None) -> Iterator[None]:
+    """Turn whatever a storage backend raises into our errors, which name the uri and tell no secrets.
 
     Backends raise what they like: OSError, ValueError, and their libraries' own exceptions.
     """
@@ -127,21 +224,55 @@ def explained(uri: str) -> Iterator[None]:
         yield
     except MediarefError:
         raise
-    except FileNotFoundError as error:
-        raise MediaNotFound(f"there is nothing at this address: {shown(uri)}") from error
-    except ImportError as error:
-        name = scheme(uri)
-        extra = (
-            f"pip install 'mediaref-tools[{_EXTRAS[name]}]'" if name in _EXTRAS else f"install its package ({error})"
-        )
-        raise ExtraError(f"reading {name}:// needs a package that is not installed: {extra}: {shown(uri)}") from error
-    except TimeoutError as error:
-        raise MediaError(f"no answer in time: try again: {shown(uri)}") from error
     except Exception as error:
-        if isinstance(error, ValueError) and "rotocol not known" in str(error):
-            raise RefError(
-                f"no storage is known for the scheme {scheme(uri)!r}: "
-                f"a file of that name is written with ./ before it: "
-                f"{shown(uri)}"
-            ) from error
-        raise MediaError(f"can't be read ({type(error).__name__}: {error}): {shown(uri)}") from error
+        reason = _reason(error)
+        secrets = [
+            secret for secret in _texts(storage_options) if len(secret) >= _SECRET_LETTERS and "://" not in secret
+        ]
+        told = redacted(str(reason))
+        for secret in secrets:
+            told = told.replace(secret, "…")
+        # What a traceback shows of the cause is not redacted.
+        hides = told != str(reason) or shown(uri) != uri
+        raise _as_ours(uri, reason, told) from None if hides else error
+
+
+def _as_ours(uri: str, error: BaseException, told: str) -> MediarefError:
+    """Our error for a backend's, whose message is `told`."""
+    status = getattr(error, "status", None)
+    if isinstance(error, FileNotFoundError) or status in _ABSENT:
+        return MediaNotFound(f"there is nothing at this address: {shown(uri)}")
+    if isinstance(error, ImportError):
+        # Of a chain, any of its schemes.
+        extras = [_EXTRAS[name] for name in map(scheme, uri.split("::")) if name in _EXTRAS]
+        how = f"pip install 'mediaref-tools[{extras[0]}]'" if extras else f"install its package ({told})"
+        return ExtraError(f"reading {scheme(uri)}:// needs a package that is not installed: {how}: {shown(uri)}")
+    if isinstance(error, TimeoutError):
+        return MediaError(f"no answer in time: try again: {shown(uri)}")
+    if isinstance(error, ValueError) and "rotocol not known" in told:
+        return RefError(
+            f"no storage is known for the scheme {scheme(uri)!r}: a file of that name is written with ./ before it: "
+            f"{shown(uri)}"
+        )
+    if isinstance(status, int):
+        return MediaError(f"server answers {status} {getattr(error, 'message', '')}: {shown(uri)}")
+    return MediaError(f"can't be read ({type(error).__name__}: {told}): {shown(uri)}")
+
+
+def _reason(error: Exception) -> BaseException:
+    """What is behind an error: over HTTP, whatever goes wrong while a file is opened comes as FileNotFoundError."""
+    cause = error.__cause__
+    is_http = type(cause).__module__.startswith(("aiohttp", "yarl")) or isinstance(cause, (TimeoutError, ValueError))
+    return cause if isinstance(error, FileNotFoundError) and cause is not None and is_http else error
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts in nested options."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts(each)

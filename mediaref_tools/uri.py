@@ -15,14 +15,17 @@ from uritools import urisplit, uriunsplit
 
 from mediaref_tools.errors import RefError
 
-__all__ = ["address", "file_path", "is_relative", "joined", "normalised", "scheme", "shown"]
+__all__ = ["address", "file_path", "is_relative", "joined", "normalised", "redacted", "scheme", "shown"]
 
 # Two letters at least, so that `C:/clip.mp4` is a path; a file called `a1:b.png` is `./a1:b.png` (RFC 3986, 4.2).
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # not `lower`, which makes a k of the Kelvin sign
+_PLAIN = re.compile(r"[a-z][a-z0-9+.-]+://[^A-Z%/?#]*(?:[/?#][^%]*)?\Z", re.DOTALL)
 _BRACKETED = re.compile(r"\[[^\]]*\]")
+_USER = re.compile(r"(?<=:)//[^/?#\s]*@")
+_QUERY = re.compile(r"(:/[^?#\s]*)\?(?:(?!::)[^\s'\"])+")
 _SHOWN = 100
 _KEPT = 4096  # characters: no path is longer, and no cache is filled with more
 
@@ -39,8 +42,14 @@ def is_relative(uri: str) -> bool:
 
 
 def shown(uri: str) -> str:
-    """The uri as messages show it: a long one is cut, an embedded picture is not spilled over the screen."""
+    """The uri as messages show it: without secrets, and cut, so that no embedded picture is spilled over the screen."""
+    uri = uri if scheme(uri) in ("", "file", "data") else redacted(uri)
     return uri if len(uri) <= _SHOWN else f"{uri[: _SHOWN // 2]}… ({len(uri)} characters)"
+
+
+def redacted(text: str) -> str:
+    """A text in which the addresses lack what may be secret: user and password, and the query, as signed ones have."""
+    return _QUERY.sub(r"\1?…", _USER.sub("//…@", text))
 
 
 def normalised(uri: str) -> str:
@@ -63,6 +72,9 @@ def address(uri: str) -> str:
 
 
 def _form(uri: str, fold_host: bool) -> str:
+    # Most are as they should be: told in a microsecond, which counts where references are put into sets.
+    if "/." not in uri and (_PLAIN.match(uri) if "://" in uri else not scheme(uri) and uri[:1] != "."):
+        return uri
     return (_kept_form if len(uri) <= _KEPT else _new_form)(uri, fold_host)
 
 
