@@ -25,6 +25,7 @@ _DEMUXERS = (
     "yuv4mpegpipe",
 )  # fmt: skip
 _HEAD_BYTES = 512
+_TAIL_BYTES = 1
 _STILLS = ("image/avif", "image/heic")  # libavformat opens them as videos of one frame
 
 
@@ -46,11 +47,21 @@ def open_container(file: Path | IO[bytes], name: str) -> InputContainer:
         container = av.open(source, "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _unopened(file, name, error) from error
+    try:
+        _check_kind(file, name)
+    except BaseException:
+        container.close()
+        raise
+    return container
+
+
+def _check_kind(file: Path | IO[bytes], name: str) -> None:
     kind = sniff(_head(file))
     if kind in _STILLS:
-        container.close()
         raise _is_still(kind, name)
-    return container
+    if kind == "image/gif" and b";" not in _tail(file):
+        # libavcodec would show what there is of the last frame.
+        raise MediaError(f"GIF is cut: it has no end mark: copy it again: {name}")
 
 
 def _is_still(kind: str, name: str) -> RefError:
@@ -78,6 +89,19 @@ def _head(file: Path | IO[bytes]) -> bytes:
     try:
         file.seek(0)
         return file.read(_HEAD_BYTES)
+    finally:
+        file.seek(at)
+
+
+def _tail(file: Path | IO[bytes]) -> bytes:
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            stream.seek(max(0, file_size(file) - _TAIL_BYTES))
+            return stream.read()
+    at = file.tell()
+    try:
+        file.seek(max(0, file_size(file) - _TAIL_BYTES))
+        return file.read()
     finally:
         file.seek(at)
 

@@ -27,6 +27,10 @@ _NEAR = (Fraction(1, 4), Fraction(2))
 _ENTRIES_TRIED = 24  # each goes back twice as far as the one before it: from the last, half a year
 
 
+class _OutsideError(Exception):
+    """A tick is before the first frame, or at or after the end."""
+
+
 class FrameStream:
     """An open media file and its first video stream. A context manager, for one thread at a time."""
 
@@ -89,7 +93,7 @@ class FrameStream:
         Raises:
             MediaError: There is none.
         """
-        return self.at(self._pts(self._start()))
+        return self._consistent(self._pts(self._start()))
 
     def last(self) -> av.VideoFrame:
         """The last frame that there is; `until` is the stream's end then.
@@ -97,9 +101,10 @@ class FrameStream:
         Raises:
             MediaError: The video is damaged or cut before it, or has no frames.
         """
-        frame = self.at(max(self._pts(self.first()), (self.end or 0) - 1))
+        first = self._pts(self.first())
+        frame = self._consistent(first if self.end is None else max(first, self.end - 1))
         while self._next is not None:
-            frame = self.at(self.until)
+            frame = self._consistent(self.until)
         if self._packets.trouble:
             raise self._packets.error()
         return frame
@@ -127,12 +132,9 @@ class FrameStream:
         if self._packets.closed:
             raise MediaError(f"video was closed: open it again: {self._name}")
         try:
-            if not self._is_ahead(tick):
-                self._enter(tick)
-            return self._forward(tick)
-        except BaseException:
-            self._leave()  # what it stands at can't be trusted
-            raise
+            return self._reach(tick)
+        except _OutsideError:
+            raise self._outside(tick) from None
 
     def close(self) -> None:
         """Close the file. Safe to call again."""
@@ -146,6 +148,22 @@ class FrameStream:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _consistent(self, tick: int) -> av.VideoFrame:
+        """The frame at a tick that the stream itself named."""
+        try:
+            return self._reach(tick)
+        except _OutsideError:
+            raise MediaError(f"video's times contradict each other: remux it: {self._name}") from None
+
+    def _reach(self, tick: int) -> av.VideoFrame:
+        try:
+            if not self._is_ahead(tick):
+                self._enter(tick)
+            return self._forward(tick)
+        except BaseException:
+            self._leave()  # what it stands at can't be trusted
+            raise
 
     def _is_ahead(self, tick: int) -> bool:
         """Whether decoding on from where it stands is right, and cheaper than entering at a keyframe."""
@@ -177,7 +195,7 @@ class FrameStream:
             target, step = target - step, 2 * step
         first = self._start()
         if self._pts(first) > tick:
-            raise self._outside(tick)
+            raise _OutsideError
 
     def _start(self) -> av.VideoFrame:
         """Stand before the first frame that sequential decoding gives."""
@@ -187,7 +205,7 @@ class FrameStream:
         if self._next is None:
             if self._packets.trouble:
                 raise self._packets.error()
-            raise MediaError(f"video has no frame that can be decoded: {self._name}")
+            raise MediaError(f"video has no frame that can be decoded, or is cut: {self._name}")
         return self._next
 
     def _forward(self, tick: int) -> av.VideoFrame:
@@ -214,7 +232,7 @@ class FrameStream:
             return
         if self._packets.trouble:
             raise self._packets.error()
-        raise self._outside(tick)
+        raise _OutsideError
 
     def _leave(self) -> None:
         self._frames = iter(())
