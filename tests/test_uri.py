@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mediaref_tools import MediaRef
 from mediaref_tools.errors import RefError
-from mediaref_tools.uri import address, file_path, is_relative, joined, normalised, scheme, shown
+from mediaref_tools.uri import _new_form, address, file_path, is_relative, joined, normalised, scheme, shown
 
 SCHEMES = st.sampled_from(["http", "HTTPS", "s3", "file", "x-y+1.z", "Memory"])
 SEGMENTS = st.one_of(
@@ -174,6 +174,14 @@ def _upper(path: str) -> str:
 def _unreserved(match: re.Match[str]) -> str:
     character = chr(int(match[0][1:], 16))
     return character if re.fullmatch("[A-Za-z0-9._~-]", character) else match[0]
+
+
+@given(REFERENCES)
+def test_what_needs_no_change_is_told_right(uri: str) -> None:
+    """The short way out gives what the long way gives."""
+    if scheme(uri) != "data":
+        assert normalised(uri) == _new_form(uri, True)
+        assert "::" in uri or address(uri) == _new_form(uri, False)
 
 
 @given(uris(), uris())
