@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import io
 import math
 import random
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, get_args
 
+import av
 import fsspec
 import numpy as np
 import pytest
@@ -266,6 +268,21 @@ class TestChoice:
                 channels = {"rgba": (4,), "bgra": (4,), "gray": ()}.get(wanted, (3,))
                 assert one(video, 0, wanted).data.shape == (48, 64, *channels)
 
+    def test_colours_of_a_palette_may_be_transparent(self, fake: Fake, tmp_path: Path) -> None:
+        path = tmp_path / "palette.mov"
+        with av.open(str(path), "w") as out:
+            stream = out.add_stream("png", rate=30)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "pal8"
+            palette = np.full((256, 4), 128, np.uint8)
+            pixels: Any = np.zeros((48, 64), np.uint8), palette
+            frame = av.VideoFrame.from_ndarray(pixels, format="pal8")
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+        fake.begins = [0.0]
+        with opened(path) as video:
+            assert one(video, 0, "bgr").data.shape == (48, 64, 3)
+            with pytest.raises(MediaError, match="this video is pal8: use decoder='pyav' for format='rgba'"):
+                one(video, 0, "rgba")
+
     def test_format_of_no_name(self, made: Callable[[str], Path], fake: Fake) -> None:
         with opened(made("h264.mp4")) as video, pytest.raises(RefError, match="format 'yuv' is none of rgb, bgr"):
             video.frames_at([0], "yuv")  # type: ignore[arg-type]
@@ -334,6 +351,14 @@ class TestChoice:
             with pytest.raises(MediaError):
                 opened(uri)
             assert list(tmp_path.iterdir()) == []
+
+    def test_remote_file_is_closed_when_copied(
+        self, made: Callable[[str], Path], fake: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = io.BytesIO(made("h264.mp4").read_bytes())
+        monkeypatch.setattr("mediaref_tools.torchvideo.open_remote", lambda uri, options: source)
+        with opened("s3://bucket/video.mp4"):
+            assert source.closed
 
 
 class elsewhere:  # noqa: N801 - used as a function
