@@ -114,7 +114,7 @@ def logged_refs(path: Path) -> dict[str, Found]:
         raise DatasetError(
             f"this log holds no references: `mediaref convert` makes a dataset of it, if it holds images: {path}"
         )
-    return {topic: _found(*zip(*found, strict=True)) for topic, found in rows.items()}
+    return {topic: _found(*zip(*rows[topic], strict=True)) for topic in sorted(rows)}
 
 
 def _may_refer(channel: Channel) -> bool:
@@ -172,7 +172,7 @@ def tabled_refs(path: Path) -> dict[str, Found]:
             ref = _ref(value, number, path)
             row = (ref.uri, -1 if ref.pts_ns is None else ref.pts_ns, *(time[number] for time in times))
             rows.setdefault(name, []).append(row)  # type: ignore[arg-type]
-    return {topic: _found(*zip(*found, strict=True)) for topic, found in rows.items()}
+    return {topic: _found(*zip(*rows[topic], strict=True)) for topic in sorted(rows)}
 
 
 def _read(path: Path) -> pa.Table:
