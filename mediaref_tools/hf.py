@@ -42,7 +42,8 @@ class MediaRefFeature:
     """A column of references, stored as `struct<uri: string, pts_ns: int64>`.
 
     Rows are given as MediaRef objects or dicts. Nothing is fetched or decoded: `MediaRef.to_ndarray`, `decode_column`
-    and `batch_decode` do that.
+    and `batch_decode` do that. `with_format("torch")` makes no tensors of MediaRef objects: cast with
+    `decode=False` before it.
 
     Args:
         decode: True gives rows out as MediaRef objects, False as dicts.

@@ -306,6 +306,7 @@ def test_references_of_others_videos_interleaved_and_stills(tmp_path: Path) -> N
         numbers += [11 - at, 200 + at, 100 + at]
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
     frames = FrameDataset(tmp_path / "table.csv")
+    assert len(SegmentBatchSampler(frames, 5)) == 3 * 3  # the stills are one group, as if they were a video
     for shuffle in (False, True):
         found: dict[int, int] = {}
         for indices in SegmentBatchSampler(frames, 5, shuffle):
