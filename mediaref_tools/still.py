@@ -162,8 +162,6 @@ class Still:
             mode = "L" if gray else "RGBA" if image.has_transparency_data else "RGB"
         else:
             mode = _PIL_MODES[wanted.replace("bgr", "rgb")]
-        if image.mode == "P" and image.has_transparency_data:
-            image = image.convert("RGBA")
         return _writable(np.asarray(image.convert(mode)), wanted)
 
     def _unidentified(self, wanted: Format, error: Exception) -> NDArray[np.uint8]:

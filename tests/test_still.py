@@ -6,6 +6,7 @@ import io
 import random
 import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -389,6 +390,32 @@ def test_a_damaged_png_is_refused() -> None:
                 decoded(bytes(harmed), "native")
             with pytest.raises(MediaError):
                 decoded(bytes(harmed), "rgb")
+
+
+def late_exif(turn: int) -> bytearray:
+    """A PNG that tells its orientation after its pixels."""
+    data, body = saved(RGB, "PNG"), exif(turn).removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+    return bytearray(data[:-12] + chunk + data[-12:])
+
+
+@pytest.mark.parametrize("turn", TURNED)
+def test_an_orientation_after_the_pixels_is_applied(turn: int) -> None:
+    data = bytes(late_exif(turn))
+    assert np.array_equal(decoded(data), TURNED[turn](RGB))
+    assert Still(data, "name").size == TURNED[turn](RGB).shape[:2]
+
+
+def test_a_png_of_broken_pixels_is_refused_though_exif_follows_them() -> None:
+    """Asking for the EXIF loads the pixels, too; their checksum is right."""
+    data = late_exif(6)
+    at = data.index(b"IDAT")
+    end = at + 4 + int.from_bytes(data[at - 4 : at])
+    data[(at + end) // 2] ^= 0xFF
+    data[end : end + 4] = struct.pack(">I", zlib.crc32(data[at:end]))
+    for wanted in ("rgb", "native"):
+        with pytest.raises(MediaError, match=r"can't be decoded.*name\.img"):
+            decoded(bytes(data), wanted)
 
 
 def test_nothing_is_no_image() -> None:
