@@ -154,7 +154,7 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     stream = found[0]
     context = stream.codec_context
     if context is None:  # where libavcodec has no decoder
-        raise MediaError(f"video is in a codec that can't be decoded here: {name}")
+        raise MediaError(f"video is in a codec that can't be decoded here, or its header is cut: {name}")
     context.thread_count = 1
     context.options = {"max_pixels": str(MAX_PIXELS)}
     return stream

@@ -1,7 +1,9 @@
 """The packets of a media file's video stream, decoded from its start or from a keyframe on, up to where it is damaged.
 
 Where packets lack or don't decode, the frames shown before that are given and nothing after: `sure` is the decoding
-time of the first packet that is not whole, and no packet that follows it is shown earlier.
+time of the first packet that is not whole, and no packet that follows it is shown earlier. A cut can't be seen where
+the container does not say how much it should hold (a transport stream): there, of frames that are stored out of order,
+those that were cut off are missing without a word just before the last one.
 """
 
 from __future__ import annotations
@@ -22,14 +24,17 @@ from mediaref_tools.mediafile import claimed_size, file_size, open_container, vi
 
 __all__ = ["Packets", "no_times"]
 
+_DAMAGE = (av.FFmpegError, IndexError)  # the second where a packet is of a stream that the headers didn't tell of
 _FAR = 2**62  # libavformat's ticks are int64
-# Where each frame has its own time: in MPEG program streams and raw ones, libavformat counts them up from the start.
+# Where each frame has its own time: elsewhere (MPEG program streams, raw ones, MXF without its index) libavformat
+# counts them up from the start, and guesses where it is in the middle.
 _TIMED = (
-    "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "flv", "nut", "asf", "mxf", "ivf", "gif", "apng",
+    "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "flv", "nut", "asf", "ivf", "gif", "apng",
     "yuv4mpegpipe",
 )  # fmt: skip
 _INDEXED = ("mov", "matroska", "avi")
-_ENDING = ("matroska", "flv", "nut")
+# Their headers tell an end, and nothing tells whether the file was cut before it.
+_BOASTING = ("flv", "nut", "asf", "mxf", "ivf", "rm", "wtv")
 
 
 class Packets:
@@ -42,6 +47,7 @@ class Packets:
             which B-frames turn round.
         resumable: Whether frames can be told from the middle on: else decoding always begins at the start.
         trouble: What ended the frames before the stream's end; empty if nothing did.
+        key: The decoding time of the keyframe that `from_keyframe` last began with.
         closed: Whether `close` was called.
         sure: With `trouble`, the tick before which every frame was given; None where that can't be told.
     """
@@ -63,20 +69,25 @@ class Packets:
         context = self.stream.codec_context
         self.counts = self._format == "avi" and bool(context.has_b_frames and context.name in ("h264", "hevc"))
         self.resumable = self._format in _TIMED and not self.counts
+        if self._format == "avi" and len(self._index) != self.stream.frames:
+            self.resumable = False  # its times are places in the index, which is cut or damaged
         self._has_index = self._format.startswith(_INDEXED) and len(self._index) > 1
         self.trouble = ""
         self.sure: int | None = None
         self._cause: Exception | None = None
         self.closed = False
+        self.key: int | None = None
 
     @property
     def end(self) -> int | None:
-        """The tick at which the stream ends, as the container tells it; None where it does not."""
+        """The tick at which the stream ends, as the container tells; None where it does not, or can't be believed."""
+        if self._format in _BOASTING:
+            return None
         if self.stream.duration is not None:
             return (self.stream.start_time or 0) + self.stream.duration
         if self._container.duration is not None:
-            # These tell when they end; libavformat makes a length of it by not taking the start off.
-            start = 0 if self._format.startswith(_ENDING) else self._container.start_time or 0
+            # Matroska tells when it ends; libavformat makes a length of it by not taking the start off.
+            start = 0 if self._format.startswith("matroska") else self._container.start_time or 0
             return int(Fraction(start + self._container.duration, av.time_base) / self.clock.tick_seconds)
         return None
 
@@ -106,7 +117,9 @@ class Packets:
         Raises:
             MediaError: While it is iterated over: a packet before the keyframe can't be read.
         """
-        self.trouble = ""
+        self.trouble, self.key = "", None
+        # Near the time of a keyframe, libavformat moves to the one before it: its frames need not be decoded.
+        nearest = self.keyframe(tick) if self._format.startswith("mov") else None
         try:
             with self._checked():
                 self._container.seek(_reachable(tick), stream=self.stream, backward=True)
@@ -115,7 +128,7 @@ class Packets:
         packets = self._demuxed()
         try:
             for key in packets:
-                if key.is_keyframe and key.size:
+                if key.is_keyframe and key.size and (nearest is None or key.dts is None or key.dts >= nearest):
                     break
                 if key.dts is not None and key.dts > tick:  # keyframes from here on are too late
                     return
@@ -124,9 +137,11 @@ class Packets:
             if key.pos is None and self._format == "mpegts":  # not the first of several frames under one time
                 self.resumable = False
                 return
-        except av.FFmpegError as error:
+        except _DAMAGE as error:
             self._stop(error, None)
             return
+
+        self.key = key.dts
 
         def rest() -> Iterator[av.Packet[VideoStream]]:
             yield key
@@ -141,16 +156,18 @@ class Packets:
             MediaError: The file is damaged or cut.
         """
         self._to_start()
-        if self.counts and self.stream.frames:
+        if self.counts and self.stream.frames and not self._is_troubled(None):
             return list(range(self.stream.frames))
         found: list[int] = []
         try:
             packets = self._demuxed()
             found += [p.pts for p in packets if p.size and not p.is_discard and p.pts is not None]
-        except av.FFmpegError as error:
+        except _DAMAGE as error:
             self._stop(error, None)
         if self._is_troubled(None):
             raise self.error()
+        if not found:
+            raise MediaError(f"video has no frame, or is cut: {self._name}")
         return list(range(len(found))) if self.counts else sorted(set(found))
 
     def error(self) -> MediaError:
@@ -230,7 +247,7 @@ class Packets:
                     yield frame
                 if packet.size and sure is not None:
                     sure += 1
-        except av.FFmpegError as error:
+        except _DAMAGE as error:
             self._stop(error, sure)
         if self.sure is not None and self.trouble:
             yield from self._held(self.sure, begin)
@@ -245,7 +262,7 @@ class Packets:
         except av.FFmpegError:
             return
 
-    def _stop(self, error: av.FFmpegError | None, sure: int | None) -> None:
+    def _stop(self, error: Exception | None, sure: int | None) -> None:
         near = f" at {self.clock.ns(sure)} ns" if sure is not None else ""
         reason = f": {error}" if error is not None else ""
         self.trouble = f"video is damaged or cut{near}{reason}"

@@ -24,7 +24,7 @@ __all__ = ["FrameStream"]
 
 # How far ahead decoding on is taken to be cheaper than entering anew: past the next known keyframe; without an index.
 _NEAR = (Fraction(1, 4), Fraction(2))
-_ENTRIES_TRIED = 24  # each goes back twice as far as the one before it: from the last, half a year
+_ENTRIES_TRIED = 24  # each one keyframe back, or twice as far as the one before it: from the last, half a year
 
 
 class _OutsideError(Exception):
@@ -158,8 +158,12 @@ class FrameStream:
 
     def _reach(self, tick: int) -> av.VideoFrame:
         try:
-            if not self._is_ahead(tick):
-                self._enter(tick)
+            if self._is_ahead(tick):
+                try:
+                    return self._forward(tick)
+                except MediaError:
+                    pass  # damaged on the way: there may be a keyframe behind that
+            self._enter(tick)
             return self._forward(tick)
         except BaseException:
             self._leave()  # what it stands at can't be trusted
@@ -192,7 +196,11 @@ class FrameStream:
             if first is not None and self._pts(first) <= tick:
                 self._next = first
                 return
-            target, step = target - step, 2 * step
+            key = self._packets.key
+            if key is not None and key <= target:
+                target = key - 1
+            else:
+                target, step = target - step, 2 * step
         first = self._start()
         if self._pts(first) > tick:
             raise _OutsideError

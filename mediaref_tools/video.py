@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mediaref_tools.datauri import DataURI
-from mediaref_tools.errors import FrameError
+from mediaref_tools.errors import FrameError, MediaError
 from mediaref_tools.extra import extra_module
 from mediaref_tools.raster import Format, Raster
 from mediaref_tools.storage import StorageOptions, explained, local_file, open_remote
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["VideoBatch", "VideoDecoder", "VideoFrame", "VideoMetadata"]
 
 _ROUNDING = Fraction(1, 10**6)
+_FAR = 2**63
 
 
 class VideoFrame(NamedTuple):
@@ -105,6 +105,16 @@ class VideoDecoder:
 
     Times of frames are ints in ns; the methods named after TorchCodec's take and give float seconds, in which a frame's
     own `pts_seconds` always finds that frame.
+
+    Examples:
+        >>> with mrt.VideoDecoder("clips/clip.mp4") as video:
+        ...     print(video.metadata.num_frames, video.metadata.codec, video.pts_ns[:3].tolist())
+        ...     frame = video.frame_at(50_000_000)
+        ...     print(frame.data.shape, frame.pts_ns, frame.until_ns)
+        ...     print(video.get_frames_played_at([0.0, 1.5]))
+        120 h264 [0, 33488000, 67795000]
+        (480, 640, 3) 33488000 67795000
+        VideoBatch(shape=(2, 3, 480, 640), pts_ns=[0, 1466767000])
     """
 
     def __init__(self, source: str | PathLike[str], *, storage_options: StorageOptions | None = None) -> None:
@@ -170,7 +180,7 @@ class VideoDecoder:
             MediaError: The video is damaged or cut.
         """
         with explained(self._name):
-            return np.array([self._clock.ns(tick) for tick in self._stream.ticks()], dtype=np.int64)
+            return np.array([self._ns(tick) for tick in self._stream.ticks()], dtype=np.int64)
 
     def frame_at(self, pts_ns: int, format: Format = "rgb") -> VideoFrame:  # noqa: A002 - as MediaRef.to_ndarray has it
         """Decode the frame on screen at a time; `format` as in `MediaRef.to_ndarray`.
@@ -180,7 +190,7 @@ class VideoDecoder:
             MediaError: The video is damaged there.
         """
         with explained(self._name):
-            return self._frame(self._clock.tick(_whole(pts_ns)), format)
+            return self._frame(self._clock.tick(pts_ns), format)
 
     def frames_at(self, pts_ns: ArrayLike, format: Format = "rgb") -> Iterator[tuple[int, VideoFrame]]:  # noqa: A002
         """Decode frames by time, in any order, each once: yields `(position in pts_ns, frame)` as they are decoded.
@@ -190,9 +200,7 @@ class VideoDecoder:
         Raises:
             FrameError, MediaError: As `frame_at`.
         """
-        # Of a list, NumPy would make floats where it holds more than 64 bits.
-        times = pts_ns if isinstance(pts_ns, (list, tuple)) else np.atleast_1d(np.asarray(pts_ns)).tolist()
-        return self._frames([self._clock.tick(_whole(time)) for time in times], format)
+        return self._frames(self._clock.ticks(pts_ns), format)
 
     def get_frames_played_at(self, seconds: ArrayLike) -> VideoBatch:
         """Decode the frames on screen at some times, in float seconds, in the order asked.
@@ -254,7 +262,14 @@ class VideoDecoder:
         frame = self._stream.at(tick)
         pts = frame.pts
         assert pts is not None  # noqa: S101 - `at` gives none without
-        return VideoFrame(self._raster.array(frame, wanted), self._clock.ns(pts), self._clock.ns(self._stream.until))
+        begin, end = self._ns(pts), self._clock.ns(self._stream.until)
+        return VideoFrame(self._raster.array(frame, wanted), begin, end)
+
+    def _ns(self, tick: int) -> int:
+        time_ns = self._clock.ns(tick)
+        if not -_FAR <= time_ns < _FAR:
+            raise MediaError(f"video has a frame at {time_ns} ns, which no reference can name: {self._name}")
+        return time_ns
 
     def _frames(self, ticks: Sequence[int], wanted: Format) -> Iterator[tuple[int, VideoFrame]]:
         with explained(self._name):
@@ -285,10 +300,3 @@ def _path_uri(path: PathLike[str]) -> str:
     """A path object is never a uri, whatever its name looks like."""
     text = fsdecode(path)
     return f"./{text}" if scheme(text) else text
-
-
-def _whole(time_ns: object) -> int:
-    try:
-        return operator.index(time_ns)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise FrameError(f"time of {time_ns!r}: expected a whole number of nanoseconds") from error

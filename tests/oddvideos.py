@@ -82,6 +82,8 @@ class OddVideo:
                     quiet.sample_rate, quiet.pts = 44100, at * 1024
                     out.mux(sound.encode(quiet))
                 out.mux(sound.encode(None))
+            if not self.ticks:
+                out.start_encoding()  # else there would be no file at all
             for index, tick in enumerate(self.ticks):
                 if notes is not None and index % 10 == 0:
                     note = av.Packet(b"\x06\x0e\x2b\x34 a note")

@@ -40,7 +40,7 @@ class Sequential(NamedTuple):
 
 
 def digest(luma: NDArray[np.uint8]) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(luma)).digest()
+    return hashlib.sha256(luma.tobytes()).digest()
 
 
 @pytest.fixture(scope="module", params=FOOTAGE)
