@@ -144,7 +144,9 @@ def _opened(uri: str, storage_options: StorageOptions | None, limit: int | None)
         ranges = _Ranges(stream, open_stream, uri, storage_options, limit)
         return cast("IO[bytes]", RangedFile(ranges.fetch, stream.size, ranges.close))
     if isinstance(stream, AbstractBufferedFile) or not stream.seekable():
-        return _copied(stream, uri, limit)
+        copy = _copied(stream, uri, limit)
+        size = os.fstat(copy.fileno()).st_size
+        return cast("IO[bytes]", RangedFile(lambda start, stop: _part(copy, start, stop), size, copy.close))
     # Files in memory are one object for all who open them, with one place to read from.
     return io.BytesIO(stream.getvalue()) if isinstance(stream, io.BytesIO) else cast("IO[bytes]", stream)
 
@@ -158,11 +160,16 @@ def _copied(stream: Any, uri: str, limit: int | None) -> IO[bytes]:
                 copy.write(data)
                 if limit is not None and copy.tell() > limit:
                     raise MediaError(f"file is larger than {limit} bytes: {shown(uri)}")
-        copy.seek(0)
+        copy.flush()
     except BaseException:
         copy.close()
         raise
     return cast("IO[bytes]", copy)
+
+
+def _part(copy: IO[bytes], start: int, stop: int) -> bytes:
+    """Bytes of a copy, wherever it stands: forked processes share that place."""
+    return os.pread(copy.fileno(), stop - start, start)
 
 
 class _Ranges:
@@ -210,6 +217,8 @@ class _Ranges:
         self._stream.close()
 
     def _read(self, start: int, stop: int) -> bytes:
+        if self._is_copy:
+            return _part(self._stream, start, stop)
         self._stream.seek(start)
         return cast("bytes", self._stream.read(stop - start))
 
@@ -240,7 +249,8 @@ def explained(uri: str, storage_options: StorageOptions | None = None) -> Iterat
 def _as_ours(uri: str, error: BaseException, told: str) -> MediarefError:
     """Our error for a backend's, whose message is `told`."""
     status = getattr(error, "status", None)
-    if isinstance(error, FileNotFoundError) or status in _ABSENT:
+    is_no_member = isinstance(error, KeyError) and scheme(uri) == "zip"  # as older fsspec tells it
+    if isinstance(error, FileNotFoundError) or status in _ABSENT or is_no_member:
         return MediaNotFound(f"there is nothing at this address: {shown(uri)}")
     if isinstance(error, ImportError):
         # Of a chain, any of its schemes.

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import av
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -223,16 +224,13 @@ def _bmp() -> bytes:
 
 def test_a_still_without_end_is_refused(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "MAX_STILL_BYTES", 2**20)
-    server.files["/large.png"] = server.files["/still.png"] + bytes(2**24)
-    for server.ranges in (True, False, "refused"):
+    server.files["/large.png"] = server.files["/still.png"] + bytes(2**26)
+    # A socket takes some megabytes before anyone reads them.
+    for server.ranges, most in ((True, 2**21), (False, 2**25), ("refused", 2**25)):
         server.forget()
         with pytest.raises(MediaError, match=r"larger than 1048576 bytes.*large\.png"):
             mrt.MediaRef(uri=f"{server.url}/large.png").to_ndarray()
-    server.ranges = True
-    server.forget()
-    with pytest.raises(MediaError, match="larger than"):
-        mrt.MediaRef(uri=f"{server.url}/large.png").to_ndarray()
-    assert server.sent < 2**21
+        assert server.sent < most
 
 
 # --- errors
@@ -340,6 +338,7 @@ def test_a_server_that_goes_away_never_gives_a_wrong_frame(server: FileServer, n
                 try:
                     frame = video.frame_at(number * STEP_NS)
                 except MediaError as error:
+                    assert "can't be read" in str(error)
                     assert address in str(error)
                     failed += 1
                 else:
@@ -363,7 +362,7 @@ def test_what_has_no_index_fails_too_where_its_end_is_not_reached(server: FileSe
             lambda: video.get_frames_played_in_range(1.6, 9.0),
             lambda: video.frame_at(10**12),
         ):
-            with pytest.raises(MediaError, match=f"{server.url}/clip.ts"):
+            with pytest.raises(MediaError, match=f"can't be read.*{server.url}/clip.ts"):
                 ask()
 
 
@@ -479,6 +478,19 @@ def test_two_threads_with_a_decoder_each(server: FileServer) -> None:
     assert found == wanted
 
 
+def test_two_decoders_of_one_file_in_memory_don_t_move_each_other(made: Made) -> None:
+    filesystem = fsspec.filesystem("memory")
+    filesystem.pipe("/shared/fast.mp4", made["/fast.mp4"])
+    try:
+        with mrt.VideoDecoder("memory://shared/fast.mp4") as one, mrt.VideoDecoder("memory://shared/fast.mp4") as two:
+            for number in range(100):
+                assert frame_number(one.frame_at(number * STEP_NS).data) == number
+                assert frame_number(two.frame_at((number + 20) * STEP_NS).data) == number + 20
+        assert frame_number(ref("memory://shared/fast.mp4", 3).to_ndarray()) == 3  # closing them closed no other
+    finally:
+        filesystem.rm("/shared", recursive=True)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_forked_process_decodes_by_its_own_and_by_its_parent_s_decoder(server: FileServer, ranges: bool) -> None:
@@ -492,7 +504,7 @@ def test_a_forked_process_decodes_by_its_own_and_by_its_parent_s_decoder(server:
         sender.send(frame_number(video.frame_at(MIDDLE * STEP_NS).data))
 
     with mrt.VideoDecoder(f"{server.url}/fast.mp4") as video, receiver, sender:
-        assert frame_number(video.frame_at(0).data) == 0
+        assert frame_number(video.frame_at(40 * STEP_NS).data) == 40
         child = context.Process(target=work, args=(video,))
         child.start()
         try:
@@ -507,3 +519,5 @@ def test_a_forked_process_decodes_by_its_own_and_by_its_parent_s_decoder(server:
             child.join()
             child.close()
         assert frame_number(video.frame_at(200 * STEP_NS).data) == 200
+    whole = [request for request in server.requests if request.sent == len(server.files["/fast.mp4"])]
+    assert len(whole) == (0 if ranges else 1)  # the copy serves both

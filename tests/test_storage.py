@@ -74,14 +74,6 @@ def test_files_in_memory(memory: str) -> None:
     assert shows(f"{memory}/{{}}") == (9, 13)
 
 
-def test_two_decoders_of_one_file_in_memory_don_t_move_each_other(memory: str) -> None:
-    with mrt.VideoDecoder(f"{memory}/clip.mp4") as first, mrt.VideoDecoder(f"{memory}/clip.mp4") as second:
-        for number in range(20):
-            assert frame_number(first.frame_at(number * 40 * MS).data) == number
-            assert frame_number(second.frame_at((19 - number) * 40 * MS).data) == 19 - number
-    assert shows(f"{memory}/{{}}") == (9, 13)  # closing them closed no other
-
-
 @pytest.mark.parametrize("archive", ["stored.zip", "small.zip"])
 def test_members_of_an_archive(folder: Path, memory: str, archive: str) -> None:
     assert shows(f"zip://in/{{}}::{folder}/{archive}") == (9, 13)
@@ -298,6 +290,19 @@ def test_a_run_of_reads_takes_ever_longer_ranges_and_a_jump_a_short_one() -> Non
         file.seek(80)
         file.read(40)  # on both sides of what is held
         assert source.asked == [(80, 96), (112, 128)]
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_what_is_read_again_and_again_is_kept() -> None:
+    source = Source(1000)
+    with source.file() as file:
+        for at in range(0, 1000, 100):
+            file.seek(0)
+            file.read(1)
+            file.seek(at)
+            file.read(1)
+    assert source.asked.count((0, 16)) == 1
+    assert len(source.asked) == 10
 
 
 @pytest.mark.usefixtures("_small_blocks")
