@@ -117,7 +117,7 @@ def _filesystem(uri: str, storage_options: StorageOptions | None) -> tuple[Any, 
 
     options = dict(storage_options or {})
     if scheme(uri) in ("http", "https"):
-        options["client_kwargs"] = {"timeout": _http_timeout(), **options.get("client_kwargs", {})}
+        options["client_kwargs"] = {"timeout": _http_timeout(), **(options.get("client_kwargs") or {})}
     return cast("tuple[Any, str]", url_to_fs(address(uri), **options))
 
 
@@ -235,12 +235,10 @@ def explained(uri: str, storage_options: StorageOptions | None = None) -> Iterat
         raise
     except Exception as error:
         reason = _reason(error)
-        secrets = [
-            secret for secret in _texts(storage_options) if len(secret) >= _SECRET_LETTERS and "://" not in secret
-        ]
         told = redacted(str(reason))
-        for secret in secrets:
-            told = told.replace(secret, "…")
+        for text in _texts(storage_options):
+            if len(text) >= _SECRET_LETTERS and "://" not in text:
+                told = told.replace(text, "…")
         # What a traceback shows of the cause is not redacted.
         hides = told != str(reason) or shown(uri) != uri
         raise _as_ours(uri, reason, told) from None if hides else error

@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 import av
-import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -476,19 +475,6 @@ def test_two_threads_with_a_decoder_each(server: FileServer) -> None:
     for thread in threads:
         thread.join()
     assert found == wanted
-
-
-def test_two_decoders_of_one_file_in_memory_don_t_move_each_other(made: Made) -> None:
-    filesystem = fsspec.filesystem("memory")
-    filesystem.pipe("/shared/fast.mp4", made["/fast.mp4"])
-    try:
-        with mrt.VideoDecoder("memory://shared/fast.mp4") as one, mrt.VideoDecoder("memory://shared/fast.mp4") as two:
-            for number in range(100):
-                assert frame_number(one.frame_at(number * STEP_NS).data) == number
-                assert frame_number(two.frame_at((number + 20) * STEP_NS).data) == number + 20
-        assert frame_number(ref("memory://shared/fast.mp4", 3).to_ndarray()) == 3  # closing them closed no other
-    finally:
-        filesystem.rm("/shared", recursive=True)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

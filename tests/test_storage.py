@@ -74,6 +74,15 @@ def test_files_in_memory(memory: str) -> None:
     assert shows(f"{memory}/{{}}") == (9, 13)
 
 
+def test_a_file_in_memory_is_opened_apart_from_others(memory: str) -> None:
+    one, two = (storage.open_remote(f"{memory}/clip.mp4") for _ in range(2))
+    begin = one.read(10)
+    assert two.read(10) == begin
+    two.close()
+    assert one.read(10) != begin
+    assert shows(f"{memory}/{{}}") == (9, 13)
+
+
 @pytest.mark.parametrize("archive", ["stored.zip", "small.zip"])
 def test_members_of_an_archive(folder: Path, memory: str, archive: str) -> None:
     assert shows(f"zip://in/{{}}::{folder}/{archive}") == (9, 13)
@@ -163,6 +172,18 @@ def test_a_missing_package(
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, scheme, raising=False)
     with pytest.raises(ExtraError, match=f"{says}.*{uri}"):
         mrt.MediaRef(uri=uri, pts_ns=pts_ns).to_ndarray()
+
+
+def test_a_copy_has_all_of_its_stream() -> None:
+    stream = io.BytesIO(b"0123456789")
+    with storage._copied(stream, "http://h/a", 10) as copy:
+        assert storage._part(copy, 0, 10) == b"0123456789"
+        copy.seek(2)
+        assert storage._part(copy, 7, 9) == b"78"
+        assert copy.tell() == 2
+    assert stream.closed
+    with pytest.raises(MediaError, match="larger than 9 bytes: http://h/a"):
+        storage._copied(io.BytesIO(b"0123456789"), "http://h/a", 9)
 
 
 def test_a_stream_that_fails_half_way_leaves_no_copy_open(monkeypatch: pytest.MonkeyPatch) -> None:
