@@ -7,6 +7,7 @@ are shown before the keyframe they follow (open GOPs) are left to the keyframe b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -45,7 +46,8 @@ class FrameStream:
             RefError: It is a still image.
             MediaError: It is no media file, or has no video.
         """
-        self._name = name
+        self._file, self._name = file, name
+        self._process = os.getpid()
         self._frames: Iterator[av.VideoFrame] = iter(())
         self._shown: av.VideoFrame | None = None  # the frame on screen where decoding stands
         self._next: av.VideoFrame | None = None  # the one after it, decoded already
@@ -119,6 +121,7 @@ class FrameStream:
         Raises:
             MediaError: The file is damaged or cut.
         """
+        self._open_again()
         self._leave()
         return self._packets.ticks()
 
@@ -131,10 +134,20 @@ class FrameStream:
         """
         if self._packets.closed:
             raise MediaError(f"video was closed: open it again: {self._name}")
+        self._open_again()
         try:
             return self._reach(tick)
         except _OutsideError:
             raise self._outside(tick) from None
+
+    def _open_again(self) -> None:
+        """In a forked process, open a local file anew: the place to read from is one for parent and child."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        if isinstance(self._file, Path):
+            self._leave()
+            self._packets = Packets(self._file, self._name)
 
     def close(self) -> None:
         """Close the file. Safe to call again."""

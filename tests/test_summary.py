@@ -150,7 +150,7 @@ def test_manifest_that_points_outside(dataset: Path, log: Path, tmp_path: Path) 
     (copy / "manifest.json").write_text(text.replace('"log": "sample"', '"log": "../outside"'))
     summary = inspect_dataset(copy)
     assert summary.other_topics is None
-    assert "leads out of the dataset" in str(summary.log_error)
+    assert "leads out of the folder" in str(summary.log_error)
 
 
 def test_broken_manifest(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_segments_place_outside_is_refused(dataset: Path, log: Path, tmp_path:
         manifest["topics"][0]["segments"][0]["uri"] = "../x.mp4"
 
     edit_manifest(dataset, change)
-    with pytest.raises(DatasetError, match="leads out of the dataset"):
+    with pytest.raises(DatasetError, match="leads out of the folder"):
         verify(dataset)
 
 
@@ -132,7 +132,7 @@ def test_a_log_outside_is_refused(dataset: Path, made: Path, name: str) -> None:
 
     edit_manifest(dataset, change)
     shutil.copy(made / "log.bag", dataset.parent / "log.bag")
-    with pytest.raises(DatasetError, match="leads out of the dataset"):
+    with pytest.raises(DatasetError, match="leads out of the folder"):
         verify(dataset)
 
 
