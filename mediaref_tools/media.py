@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["DecoderName", "Video", "open_still", "open_video"]
 
 DecoderName = Literal["pyav", "torchcodec"]
+_OPTIONS: dict[str, tuple[str, ...]] = {"pyav": (), "torchcodec": ("device", "num_ffmpeg_threads")}
 
 
 class Video(Protocol):
@@ -65,15 +66,21 @@ def open_video(
         RefError: No such decoder, or as `VideoDecoder`.
         MediarefError: As `VideoDecoder`.
     """
+    if decoder not in _OPTIONS:
+        raise RefError(f"Unknown decoder backend {decoder!r}: there is {', and '.join(_OPTIONS)}")
+    options = dict(decoder_options or {})
+    unknown = sorted(set(options) - set(_OPTIONS[decoder]))
+    if unknown:
+        raise RefError(
+            f"decoder {decoder!r} has no option {unknown[0]!r}; it takes {', '.join(_OPTIONS[decoder]) or 'none'}"
+        )
     if decoder == "pyav":
         from mediaref_tools.video import VideoDecoder
 
-        return VideoDecoder(uri, storage_options=storage_options, **(decoder_options or {}))
-    if decoder == "torchcodec":
-        from mediaref_tools.torchvideo import TorchVideo
+        return VideoDecoder(uri, storage_options=storage_options)
+    from mediaref_tools.torchvideo import TorchVideo
 
-        return TorchVideo(uri, storage_options=storage_options, **(decoder_options or {}))
-    raise RefError(f"Unknown decoder backend {decoder!r}: there is pyav, and torchcodec")
+    return TorchVideo(uri, storage_options=storage_options, **options)
 
 
 def open_still(uri: str, storage_options: StorageOptions | None = None, *, upright: bool = True) -> Still:

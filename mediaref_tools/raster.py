@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from mediaref_tools.errors import FrameError, MediaError
+from mediaref_tools.errors import FrameError, MediaError, RefError
 from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.pixels import plane
 
-__all__ = ["Format", "Raster", "deep_array", "reordered"]
+__all__ = ["Format", "Raster", "check_format", "deep_array", "reordered"]
 
 Format = Literal["rgb", "bgr", "rgba", "bgra", "gray", "native"]
 """The order of an array's channels; "native" keeps gray as (H, W), and more than 8 bits as uint16."""
@@ -21,6 +21,16 @@ Format = Literal["rgb", "bgr", "rgba", "bgra", "gray", "native"]
 _ACCURATE = 0x02 | 0x40000  # SWS_BILINEAR | SWS_ACCURATE_RND: without the second, white comes back as 253
 _PACKED = {"rgb": ("rgb24", 3), "bgr": ("rgb24", 3), "rgba": ("rgba", 4), "bgra": ("rgba", 4), "gray": ("gray", 1)}
 _DEEP = {"gray": ("gray16le", 1), "rgb": ("rgb48le", 3), "rgba": ("rgba64le", 4)}
+
+
+def check_format(wanted: str) -> None:
+    """Refuse what is no `Format`.
+
+    Raises:
+        RefError: It is none.
+    """
+    if wanted not in get_args(Format):
+        raise RefError(f"format {wanted!r} is none of {', '.join(get_args(Format))}")
 
 
 class Raster:
@@ -44,8 +54,10 @@ class Raster:
         """A frame as a new array: (H, W, 3), (H, W, 4) or (H, W) uint8; "native" may be uint16.
 
         Raises:
+            RefError: There is no such format.
             MediaError: It has floats, and "native" is wanted.
         """
+        check_format(wanted)
         if wanted != "native":
             # Not swscale's own bgr24, whose values are up to 22 away from those of its rgb24.
             return np.array(reordered(self._packed(frame, *_PACKED[wanted]), wanted), order="C")

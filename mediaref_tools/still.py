@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 import zlib
-from typing import cast, get_args
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from mediaref_tools.errors import ExtraError, MediaError, MediarefError, RefError
 from mediaref_tools.image import sniff
 from mediaref_tools.limits import MAX_PIXELS, MAX_STILL_BYTES
-from mediaref_tools.raster import Format, deep_array, reordered
+from mediaref_tools.raster import Format, check_format, deep_array, reordered
 
 __all__ = ["Still", "encode_still"]
 
@@ -80,8 +80,7 @@ class Still:
             RefError: No such format, or it is a video.
             MediaError: It can't be decoded, or has too many pixels.
         """
-        if format not in get_args(Format):
-            raise RefError(f"format {format!r} is none of {', '.join(get_args(Format))}")
+        check_format(format)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self._array(format)

@@ -18,16 +18,16 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import IO, Any, Self, get_args
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from mediaref_tools.datauri import DataURI
-from mediaref_tools.errors import ExtraError, FrameError, MediaError, RefError
+from mediaref_tools.errors import ExtraError, FrameError, MediaError
 from mediaref_tools.limits import MAX_PIXELS
-from mediaref_tools.raster import Format, reordered
+from mediaref_tools.raster import Format, check_format, reordered
 from mediaref_tools.storage import StorageOptions, explained, local_file, open_remote
 from mediaref_tools.stream import FrameStream
 from mediaref_tools.uri import scheme, shown
@@ -139,8 +139,7 @@ class TorchVideo:
             raise MediaError(f"video of more than {MAX_PIXELS} pixels a frame: it is damaged, or a bomb: {self._name}")
 
     def _check_format(self, wanted: Format) -> None:
-        if wanted not in get_args(Format):
-            raise RefError(f"format {wanted!r} is none of {', '.join(get_args(Format))}")
+        check_format(wanted)
         held = self._stream.stream.codec_context.format
         parts = held.components if held else ()
         alpha = any(part.is_alpha for part in parts) or bool(held and held.has_palette)
