@@ -144,6 +144,8 @@ MADE = {
         OddVideo("bframes.mkv", "libx264", IRREGULAR, options=BF3),
         OddVideo("ffv1.mkv", "ffv1", IRREGULAR),
         OddVideo("mjpeg.avi", "mjpeg", range(60), Fraction(1, 30), pixels="yuvj420p"),
+        OddVideo("mjpeg.mp4", "mjpeg", IRREGULAR, pixels="yuvj420p", muxer=FRONT),
+        OddVideo("vp9.mp4", "libvpx-vp9", IRREGULAR, muxer=FRONT),
         OddVideo("simple.avi", "libx264", range(60), Fraction(1, 30), options=BF0),
         OddVideo("bframes.avi", "libx264", range(60), Fraction(1, 30), options=BF3),
         OddVideo("simple.ts", "libx264", [i * 33 for i in range(60)], options=BF0),
@@ -208,16 +210,17 @@ def test_one_damaged_packet_spoils_nothing_else(folder: Path, tmp_path: Path, na
 TELLS_NO_SIZE = ("simple.ts", "frag.mp4")
 
 
-@pytest.mark.parametrize("at", [3, 17, 24, 40, 57])
+@pytest.mark.parametrize("part", [0.5, 0.95])  # of the last packet, which some decoders would make do with
+@pytest.mark.parametrize("at", [3, 17, 30, 40, 57])
 @pytest.mark.parametrize("name", MADE)
-def test_cut_in_the_middle(folder: Path, tmp_path: Path, name: str, at: int) -> None:
+def test_cut_in_the_middle(folder: Path, tmp_path: Path, name: str, at: int, part: float) -> None:
     """Frames before the cut are right, up to where the next one is known; after it there are none."""
     source = whole(folder, MADE[name])
     base, frames = sequential(source)
     moments = times(base, frames)
     pos, size, *_ = stored(source)[at]
     path = tmp_path / name
-    path.write_bytes(source.read_bytes()[: pos + size // 2])
+    path.write_bytes(source.read_bytes()[: pos + int(size * part)])
     order = list(range(len(frames)))
     random.Random(at).shuffle(order)
     got = {-1}
@@ -232,7 +235,7 @@ def test_cut_in_the_middle(folder: Path, tmp_path: Path, name: str, at: int) -> 
                 except MediaError as error:
                     assert "cut" in str(error)
                 else:
-                    assert number(picture) == index
+                    assert np.abs(picture.astype(int) - frames[index].rgb).max() <= 4  # our conversion rounds better
                     got.add(index)
         if name not in TELLS_NO_SIZE:
             for ask in (lambda: decoder.metadata, lambda: decoder.pts_ns, lambda: decoder.frame_at(NS * 100)):
