@@ -17,12 +17,13 @@ from typing import Any, Final, Self, TextIO
 
 __all__ = ["Screen"]
 
-# Alternate screen, cursor hidden, no wrapping at the last column; and back.
-_ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
-_LEAVE: Final = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 # What is between these a terminal that knows them shows at once.
 _BEGIN: Final = "\x1b[?2026h"
 _END: Final = "\x1b[?2026l"
+# Alternate screen, cursor hidden, no wrapping at the last column; and back. Ctrl-Z and Ctrl-C throw away what the
+# terminal was not sent yet, so the end of the last update may have been lost.
+_ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
+_LEAVE: Final = f"{_END}\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 
 # A key is a character or an escape sequence; the rest is the beginning of one that has not all come yet.
 _KEY: Final = re.compile(r"\x1b\[[0-9:;<=>?]*[ -/]*[@-~]|\x1bO.|\x1b(?=[^\[O])|[^\x1b]", re.DOTALL)

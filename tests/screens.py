@@ -231,5 +231,5 @@ class Terminal:
     def restored(self) -> bool:
         """Whether the terminal is as it was before."""
         modes = self.cells.modes
-        given_back = not modes.get("1049") and modes.get("25", True) and modes.get("7", True)
+        given_back = not modes.get("1049") and modes.get("25", True) and modes.get("7", True) and not modes.get("2026")
         return given_back and termios.tcgetattr(self.slave) == self.settings

@@ -19,6 +19,7 @@ from mediaref_tools.dataset import open_dataset
 from mediaref_tools.errors import FrameError
 from mediaref_tools.player import ColorChoice, play, wants_color
 from mediaref_tools.sample import frame_number, numbered_topic, write_log
+from mediaref_tools.screen import Screen
 
 from .screens import Cells, Terminal
 
@@ -190,6 +191,18 @@ def test_a_suspended_player_gives_the_terminal_back_and_takes_it_again(dataset: 
         terminal.press("q")
         assert terminal.wait() == 0
         assert terminal.restored()
+
+
+def test_an_update_whose_end_was_thrown_away_is_ended_all_the_same() -> None:
+    """Ctrl-Z and Ctrl-C empty the terminal's queue: it would wait for the update's end for ever, and show nothing."""
+    output = io.StringIO()
+    with Screen(output, None) as screen:
+        screen.show("half of it")
+        kept = output.getvalue()[:-20]
+    cells = Cells(80, 24)
+    cells.feed(kept + output.getvalue()[len(kept) + 20 :])
+    assert cells.modes["2026"] is False
+    assert cells.modes["1049"] is False
 
 
 def test_an_error_while_playing_gives_the_terminal_back(dataset: Path, tmp_path: Path) -> None:
