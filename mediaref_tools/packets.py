@@ -245,8 +245,6 @@ class Packets:
                         self._stop(None, frame.pts)
                         return
                     yield frame
-                if packet.size and sure is not None:
-                    sure += 1
         except _DAMAGE as error:
             self._stop(error, sure)
         if self.sure is not None and self.trouble:

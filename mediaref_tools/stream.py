@@ -188,8 +188,6 @@ class FrameStream:
             return False
         if tick < self.until:
             return True
-        if self._packets.trouble:
-            return False
         if not self._packets.resumable:
             return True
         key = self._packets.keyframe(tick)

@@ -10,12 +10,14 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
 import pytest
+from av.video.stream import VideoStream
 from PIL import Image
 
 from mediaref_tools import mediafile
@@ -278,6 +280,40 @@ def test_a_header_that_claims_a_later_end_is_not_believed(folder: Path, tmp_path
         assert number(decoder.frame_at(moments[38]).data) == 38
         with pytest.raises(FrameError, match="runs from"):
             decoder.frame_at(moments[45])
+
+
+def test_an_avi_whose_index_lacks_an_entry(folder: Path, tmp_path: Path) -> None:
+    """Its times are places in the index: entered there, every later frame would be taken for the one before it."""
+    source = whole(folder, MADE["mjpeg.avi"])
+    moments = times(*sequential(source))
+    data = bytearray(source.read_bytes())
+    entry = data.index(b"idx1") + 8 + 16 * 20
+    assert data[entry : entry + 4] == b"00dc"
+    data[entry : entry + 4] = b"99dc"
+    path = tmp_path / "odd.avi"
+    path.write_bytes(data)
+    with VideoDecoder(path) as decoder:
+        for index in random.Random(1).sample(range(60), 60):
+            assert number(decoder.frame_at(moments[index]).data) == index
+
+
+def test_a_stream_that_no_header_told_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV looks beyond the end of its list of streams, and raises by chance."""
+    path = whole(folder, MADE["simple.mp4"])
+    moments = times(*sequential(path))
+    with VideoDecoder(path) as decoder:
+        packets = decoder._stream._packets
+        demuxed = packets._demuxed
+
+        def failing() -> Iterator[av.Packet[VideoStream]]:
+            yield from islice(demuxed(), 6)
+            raise IndexError("list index out of range")
+
+        monkeypatch.setattr(packets, "_demuxed", failing)
+        assert number(decoder.frame_at(moments[4]).data) == 4
+        assert number(decoder.frame_at(moments[20]).data) == 20
+        for ask in (lambda: decoder.metadata, lambda: decoder.pts_ns, lambda: decoder.frame_at(moments[7])):
+            assert refusal(path, ask) == "MediaError"
 
 
 def test_an_mp4_without_its_index(folder: Path, tmp_path: Path) -> None:
