@@ -184,15 +184,19 @@ class TableIndex:
 
     def _column(self, name: str):  # type: ignore[no-untyped-def]
         column = self._table.column(self.entry.topic, name)
-        if len(column) != len(self):
-            raise DatasetError(
-                f"frames table has {len(column)} rows of {self.entry.topic}, the manifest {len(self)}: {self._dataset}"
-            )
+        self._check_rows(len(column))
         return column
 
     def _int64(self, name: str, null: int) -> NDArray[np.int64]:
-        self._column(name)
-        return self._table.int64(self.entry.topic, name, null)
+        values = self._table.int64(self.entry.topic, name, null)
+        self._check_rows(len(values))
+        return values
+
+    def _check_rows(self, rows: int) -> None:
+        if rows != len(self):
+            raise DatasetError(
+                f"frames table has {rows} rows of {self.entry.topic}, the manifest {len(self)}: {self._dataset}"
+            )
 
     def _demand(self, holds: bool, what: str) -> None:
         if not holds:

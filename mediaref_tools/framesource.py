@@ -107,14 +107,18 @@ class MediaSource:
     def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[np.uint8]]) -> None:
         """As `FrameSource.decode`."""
         groups: dict[str, list[int]] = {}
+        opened: dict[str, str] = {}
         for at, index in enumerate(indices.tolist()):
             if self._pts_ns[index] < 0:
                 self._put(index, self._still(index).array(), outs[at])
             else:
-                groups.setdefault(self._resolved(index), []).append(at)
+                uri = self._uris[index]
+                if uri not in groups:
+                    opened[uri] = self._resolved(index)
+                groups.setdefault(uri, []).append(at)
         for uri, mine in groups.items():
             try:
-                for position, frame in self._video(uri).frames_at(self._pts_ns[indices[mine]]):
+                for position, frame in self._video(opened[uri]).frames_at(self._pts_ns[indices[mine]]):
                     self._put(int(indices[mine[position]]), frame.data, outs[mine[position]])
             except FrameError as error:
                 raise FrameError(f"{self._topic}: {error}") from error
