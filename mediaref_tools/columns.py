@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from mediaref_tools.decoding import batch_decode
 from mediaref_tools.errors import RefError
 from mediaref_tools.media import DecoderName
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.mediaref import MediaRef, fault
 from mediaref_tools.storage import StorageOptions
 from mediaref_tools.uri import shown
 
@@ -110,11 +110,7 @@ def _ref(value: object, row: int) -> MediaRef:
         if isinstance(value, str):
             return MediaRef.model_validate_json(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"{part}: " for part in first["loc"])
-        raise RefError(
-            f"row {row} holds no reference: {where}{first['msg']}: {_EXPECTED}: {shown(str(value))}"
-        ) from error
+        raise RefError(f"row {row} holds no reference: {fault(error)}: {_EXPECTED}: {shown(str(value))}") from error
     # pandas has three nulls that are not None: a NaN, NA and NaT.
     is_nan = isinstance(value, float) and math.isnan(value)
     if value is None or is_nan or type(value).__name__ in ("NAType", "NaTType"):

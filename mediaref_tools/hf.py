@@ -19,12 +19,12 @@ from pydantic import ValidationError
 
 from mediaref_tools.errors import RefError
 from mediaref_tools.extra import extra_module
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.frames import MEDIAREF
+from mediaref_tools.mediaref import MediaRef, fault
 
 __all__ = ["MediaRefFeature"]
 
 _features = extra_module("datasets.features.features", "hf")
-_FORM = pa.struct([pa.field("uri", pa.string()), pa.field("pts_ns", pa.int64())])
 
 
 class _RowRef(MediaRef):
@@ -52,7 +52,7 @@ class MediaRefFeature:
     decode: bool = True
     id: str | None = field(default=None, repr=False)
     dtype: ClassVar[str] = "mediaref_tools.MediaRef"
-    pa_type: ClassVar[Any] = _FORM
+    pa_type: ClassVar[Any] = MEDIAREF
     _type: str = field(default="MediaRef", init=False, repr=False)
 
     def __call__(self) -> Any:
@@ -88,17 +88,17 @@ class MediaRefFeature:
             RefError: It is no column of references.
         """
         if pa.types.is_null(storage.type):
-            return pa.nulls(len(storage), _FORM)
+            return pa.nulls(len(storage), MEDIAREF)
         names = [child.name for child in storage.type] if pa.types.is_struct(storage.type) else []
         if sorted(names) not in (["uri"], ["pts_ns", "uri"]):
-            raise RefError(f"a column of {storage.type} holds no references: expected {_FORM}")
+            raise RefError(f"a column of {storage.type} holds no references: expected {MEDIAREF}")
         children = dict(zip(names, storage.flatten(), strict=True))
         try:
             uri = children["uri"].cast(pa.string())
             pts_ns = children["pts_ns"].cast(pa.int64()) if "pts_ns" in children else pa.nulls(len(storage), pa.int64())
         except pa.ArrowException as error:
-            raise RefError(f"a column of {storage.type} can't become {_FORM}: {error}") from error
-        return pa.StructArray.from_arrays([uri, pts_ns], fields=list(_FORM), mask=storage.is_null())
+            raise RefError(f"a column of {storage.type} can't become {MEDIAREF}: {error}") from error
+        return pa.StructArray.from_arrays([uri, pts_ns], fields=list(MEDIAREF), mask=storage.is_null())
 
     def flatten(self) -> Any:
         """The features of the plain columns that `Dataset.flatten` makes of this one."""
@@ -110,11 +110,7 @@ def _ref(value: object) -> MediaRef:
     try:
         return MediaRef.model_validate(dict(value) if isinstance(value, Mapping) else value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"{part}: " for part in first["loc"])
-        raise RefError(
-            f"no reference: {where}{first['msg']}: expected a MediaRef, or a dict of uri and pts_ns"
-        ) from error
+        raise RefError(f"no reference: {fault(error)}: expected a MediaRef, or a dict of uri and pts_ns") from error
 
 
 with warnings.catch_warnings():

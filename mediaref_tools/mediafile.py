@@ -59,7 +59,7 @@ def _check_kind(file: Path | IO[bytes], name: str) -> None:
     kind = sniff(_head(file))
     if kind in _STILLS:
         raise _is_still(kind, name)
-    if kind == "image/gif" and b";" not in _tail(file):
+    if kind == "image/gif" and b";" not in _piece(file, max(0, file_size(file) - _TAIL_BYTES), _TAIL_BYTES):
         # libavcodec would show what there is of the last frame.
         raise MediaError(f"GIF is cut: it has no end mark: copy it again: {name}")
 
@@ -82,26 +82,18 @@ def _unopened(file: Path | IO[bytes], name: str, error: Exception) -> Exception:
 
 
 def _head(file: Path | IO[bytes]) -> bytes:
+    return _piece(file, 0, _HEAD_BYTES)
+
+
+def _piece(file: Path | IO[bytes], begin: int, length: int) -> bytes:
     if isinstance(file, Path):
         with file.open("rb") as stream:
-            return stream.read(_HEAD_BYTES)
+            stream.seek(begin)
+            return stream.read(length)
     at = file.tell()  # libavformat does not look where it stands
     try:
-        file.seek(0)
-        return file.read(_HEAD_BYTES)
-    finally:
-        file.seek(at)
-
-
-def _tail(file: Path | IO[bytes]) -> bytes:
-    if isinstance(file, Path):
-        with file.open("rb") as stream:
-            stream.seek(max(0, file_size(file) - _TAIL_BYTES))
-            return stream.read()
-    at = file.tell()
-    try:
-        file.seek(max(0, file_size(file) - _TAIL_BYTES))
-        return file.read()
+        file.seek(begin)
+        return file.read(length)
     finally:
         file.seek(at)
 

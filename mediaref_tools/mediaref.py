@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, SupportsIndex
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mediaref_tools.errors import RefError
 from mediaref_tools.uri import is_relative, joined, normalised, scheme, shown
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mediaref_tools.raster import Format
     from mediaref_tools.storage import StorageOptions
 
-__all__ = ["MediaRef"]
+__all__ = ["MediaRef", "fault"]
 
 INT64_MAX = 2**63 - 1
 _EXACT = 2**53  # up to here, a float names one integer
@@ -228,3 +228,9 @@ class MediaRef(BaseModel):
         from mediaref_tools.storage import exists
 
         return exists(self.uri, storage_options)
+
+
+def fault(error: ValidationError) -> str:
+    """What is wrong with a value that was to be a MediaRef, in one line: the field, and why."""
+    first = error.errors()[0]
+    return "".join(f"{part}: " for part in first["loc"]) + first["msg"]

@@ -20,7 +20,7 @@ from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, sniff
 from mediaref_tools.limits import MAX_PIXELS
 
-__all__ = ["Picture", "PixelDecoder", "file_size", "luma", "plane"]
+__all__ = ["Picture", "PixelDecoder", "decoded", "file_size", "luma", "plane"]
 
 _CODED_MIN = 16  # libsvtav1 takes no less than 4, h264 codes macroblocks of 16
 
@@ -78,22 +78,9 @@ class PixelDecoder:
         return self._finish(frame)
 
     def _decode(self, codec: str, data: bytes | memoryview) -> av.VideoFrame:
-        # A new context each time (0.05 ms): libavcodec's PNG decoder leaks the last picture's bottom row into the
-        # top row of the next one, and an abbreviated JPEG would take its tables from whatever came before.
-        context = av.CodecContext.create(codec, "r")
-        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
-        context.thread_count = 1
-        context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}
         if codec == "mjpeg" and _is_cut(data):
             raise ImageError(f"jpeg of {len(data)} bytes is cut: its last scan has no end marker")
-        name = codec.replace("mjpeg", "jpeg")
-        try:
-            frames = context.decode(av.Packet(cast("bytes", data)))
-        except (av.FFmpegError, ValueError) as error:
-            raise ImageError(f"{name} of {len(data)} bytes can't be decoded: {error}") from error
-        if not frames or frames[0].is_corrupt:
-            raise ImageError(f"{name} of {len(data)} bytes holds no whole picture")
-        return frames[0]
+        return decoded(codec, data)
 
     def _opaque(self, frame: av.VideoFrame) -> av.VideoFrame:
         rgba = self._reformatter.reformat(frame, format="rgba", threads=1)
@@ -152,6 +139,28 @@ class PixelDecoder:
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
+
+
+def decoded(codec: str, data: bytes | memoryview, err_detect: str = "explode") -> av.VideoFrame:
+    """The picture of an image file, by libavcodec's decoder of that name.
+
+    Raises:
+        ImageError: It can't be decoded, or has no whole picture.
+    """
+    # A new context each time (0.05 ms): libavcodec's PNG decoder leaks the last picture's bottom row into the top row
+    # of the next one, and an abbreviated JPEG would take its tables from whatever came before.
+    context = av.CodecContext.create(codec, "r")
+    assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
+    context.thread_count = 1
+    context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": err_detect}
+    name = codec.replace("mjpeg", "jpeg")
+    try:
+        frames = context.decode(av.Packet(cast("bytes", data)))
+    except (av.FFmpegError, ValueError) as error:
+        raise ImageError(f"{name} of {len(data)} bytes can't be decoded: {error}") from error
+    if not frames or frames[0].is_corrupt:
+        raise ImageError(f"{name} of {len(data)} bytes holds no whole picture")
+    return frames[0]
 
 
 def _is_cut(data: bytes | memoryview) -> bool:

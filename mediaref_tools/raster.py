@@ -9,9 +9,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from mediaref_tools.errors import FrameError, MediaError, RefError
-from mediaref_tools.limits import MAX_PIXELS
-from mediaref_tools.pixels import plane
+from mediaref_tools.errors import FrameError, ImageError, MediaError, RefError
+from mediaref_tools.pixels import decoded, plane
 
 __all__ = ["Format", "Raster", "check_format", "deep_array", "reordered"]
 
@@ -101,15 +100,9 @@ def deep_array(codec: str, data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         MediaError: It can't be decoded.
     """
-    # A new context each time: libavcodec's PNG decoder leaks rows of the last picture into the next one.
-    context = cast("av.VideoCodecContext", av.CodecContext.create(codec, "r"))
-    context.thread_count = 1
     # To "explode" is to refuse damage; the TIFF decoder would refuse every tag that it has no use for, too.
-    context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "crccheck" if codec == "tiff" else "explode"}
     try:
-        frames = context.decode(av.Packet(data)) or context.decode(None)
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"{codec} of {len(data)} bytes can't be decoded: {error}: {name}") from error
-    if not frames or frames[0].is_corrupt:
-        raise MediaError(f"{codec} of {len(data)} bytes holds no whole picture: {name}")
-    return Raster().array(frames[0], "native")
+        frame = decoded(codec, data, "crccheck" if codec == "tiff" else "explode")
+    except ImageError as error:
+        raise MediaError(f"{error}: {name}") from error
+    return Raster().array(frame, "native")

@@ -20,7 +20,7 @@ from mediaref_tools.errors import DatasetError, RefError
 from mediaref_tools.frameindex import NO_STAMP
 from mediaref_tools.framesource import MediaSource
 from mediaref_tools.log import Channel, Message
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.mediaref import MediaRef, fault
 from mediaref_tools.plugins import open_log
 
 __all__ = ["TABLE_SUFFIXES", "Found", "RefIndex", "logged_refs", "tabled_refs"]
@@ -214,7 +214,4 @@ def _ref(value: Mapping[str, Any], number: int, path: Path) -> MediaRef:
     try:
         return MediaRef.model_validate(dict(value))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RefError(
-            f"row {number} holds no reference: {'.'.join(map(str, first['loc']))}: {first['msg']}: {path}"
-        ) from error
+        raise RefError(f"row {number} holds no reference: {fault(error)}: {path}") from error
