@@ -6,20 +6,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mediaref_tools.batch import Frame, FrameBatch
-    from mediaref_tools.columns import decode_column, to_refs
-    from mediaref_tools.conversion import convert
-    from mediaref_tools.dataset import Dataset, open_dataset
-    from mediaref_tools.datauri import DataURI
-    from mediaref_tools.decoding import batch_decode, cleanup_cache
+    from mediaref_tools.conversion.conversion import convert
+    from mediaref_tools.dataset.batch import Frame, FrameBatch
+    from mediaref_tools.dataset.dataset import Dataset, open_dataset
+    from mediaref_tools.dataset.manifest import Manifest, Settings
+    from mediaref_tools.dataset.topic import Topic
     from mediaref_tools.errors import MediarefError
-    from mediaref_tools.manifest import Manifest, Settings
-    from mediaref_tools.mediaref import MediaRef
+    from mediaref_tools.media.columns import decode_column, to_refs
+    from mediaref_tools.media.datauri import DataURI
+    from mediaref_tools.media.decoding import batch_decode, cleanup_cache
+    from mediaref_tools.media.mediaref import MediaRef
+    from mediaref_tools.media.video import VideoBatch, VideoDecoder, VideoFrame, VideoMetadata
     from mediaref_tools.progress import Progress
+    from mediaref_tools.proof.verification import verify
     from mediaref_tools.report import Report, VerifyReport
-    from mediaref_tools.topic import Topic
-    from mediaref_tools.verification import verify
-    from mediaref_tools.video import VideoBatch, VideoDecoder, VideoFrame, VideoMetadata
 
 __all__ = [
     "DataURI",
@@ -49,29 +49,29 @@ __all__ = [
 
 # Imported when first used: `mediaref --help` should not pay for PyAV and numpy.
 _WHERE = {
-    "cleanup_cache": "decoding",
-    "batch_decode": "decoding",
-    "VideoMetadata": "video",
-    "VideoFrame": "video",
-    "VideoBatch": "video",
-    "VideoDecoder": "video",
-    "DataURI": "datauri",
-    "Dataset": "dataset",
-    "Frame": "batch",
-    "FrameBatch": "batch",
-    "Manifest": "manifest",
-    "MediaRef": "mediaref",
+    "cleanup_cache": "media.decoding",
+    "batch_decode": "media.decoding",
+    "VideoMetadata": "media.video",
+    "VideoFrame": "media.video",
+    "VideoBatch": "media.video",
+    "VideoDecoder": "media.video",
+    "DataURI": "media.datauri",
+    "Dataset": "dataset.dataset",
+    "Frame": "dataset.batch",
+    "FrameBatch": "dataset.batch",
+    "Manifest": "dataset.manifest",
+    "MediaRef": "media.mediaref",
     "MediarefError": "errors",
     "Progress": "progress",
     "Report": "report",
-    "Settings": "manifest",
-    "Topic": "topic",
+    "Settings": "dataset.manifest",
+    "Topic": "dataset.topic",
     "VerifyReport": "report",
-    "convert": "conversion",
-    "decode_column": "columns",
-    "open_dataset": "dataset",
-    "to_refs": "columns",
-    "verify": "verification",
+    "convert": "conversion.conversion",
+    "decode_column": "media.columns",
+    "open_dataset": "dataset.dataset",
+    "to_refs": "media.columns",
+    "verify": "proof.verification",
 }
 
 

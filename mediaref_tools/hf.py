@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from pydantic import ValidationError
 
+from mediaref_tools.dataset.frames import MEDIAREF
 from mediaref_tools.errors import RefError
 from mediaref_tools.extra import extra_module
-from mediaref_tools.frames import MEDIAREF
-from mediaref_tools.mediaref import MediaRef, fault
+from mediaref_tools.media.mediaref import MediaRef, fault
 
 __all__ = ["MediaRefFeature"]
 

@@ -16,10 +16,10 @@ from typing import Any, TypedDict
 import numpy as np
 
 from mediaref_tools.errors import FrameError, RefError
-from mediaref_tools.mediaref import INT64_MAX, MediaRef
-from mediaref_tools.storage import StorageOptions
-from mediaref_tools.uri import scheme, shown
-from mediaref_tools.video import VideoDecoder
+from mediaref_tools.media.mediaref import INT64_MAX, MediaRef
+from mediaref_tools.media.storage import StorageOptions
+from mediaref_tools.media.uri import scheme, shown
+from mediaref_tools.media.video import VideoDecoder
 
 __all__ = ["VideoFrameDict", "from_videoframe", "lerobot_episode_to_refs", "to_videoframe"]
 

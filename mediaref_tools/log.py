@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import ClassVar, Literal, NamedTuple, Protocol, Self
 
 from mediaref_tools.image import ImageValue
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 
 __all__ = [
     "Channel",

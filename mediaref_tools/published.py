@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.log import Record
-from mediaref_tools.manifest import Manifest
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.report import Report, VerifyReport
 
 __all__ = ["published"]
@@ -32,7 +32,7 @@ def published() -> dict[str, str]:
         schema = TypeAdapter(model).json_schema(mode="validation")
         schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
         texts[f"{name}.schema.json"] = json.dumps(schema, indent=1) + "\n"
-    from mediaref_tools.frames import MEDIAREF, SCHEMA
+    from mediaref_tools.dataset.frames import MEDIAREF, SCHEMA
 
     texts["frames.arrow.txt"] = SCHEMA.to_string() + "\n"
     texts["mediaref.arrow.txt"] = f"{MEDIAREF}\n"

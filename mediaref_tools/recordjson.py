@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mediaref_tools.log import Record
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 
 __all__ = ["json_record"]
 

@@ -8,14 +8,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mediaref_tools.building import folder_bytes
+from mediaref_tools.conversion.building import folder_bytes
+from mediaref_tools.dataset.layout import MANIFEST
+from mediaref_tools.dataset.manifest import Manifest, Settings, Source, Tool, TopicEntry
 from mediaref_tools.errors import MediarefError
-from mediaref_tools.layout import MANIFEST
 from mediaref_tools.log import Channel, ChannelStats, LogReader
-from mediaref_tools.manifest import Manifest, Settings, Source, Tool, TopicEntry
+from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
 from mediaref_tools.report import KeptTopic, LossReport
-from mediaref_tools.trust import inside
 
 __all__ = ["ChannelSummary", "DatasetSummary", "LogSummary", "TopicSummary", "inspect"]
 

@@ -31,7 +31,7 @@ from mediaref_tools.contract import ReadingContract, fingerprint, is_image
 from mediaref_tools.errors import MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, LogReader, Message, Record, RecordKind
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 
 __all__ = ["ConverterContract"]
 

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.batch import Frame
-from mediaref_tools.dataset import Dataset, open_dataset
+from mediaref_tools.dataset.batch import Frame
+from mediaref_tools.dataset.dataset import Dataset, open_dataset
+from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.errors import FrameError
 from mediaref_tools.extra import extra_module
-from mediaref_tools.storage import StorageOptions
-from mediaref_tools.topic import Topic
+from mediaref_tools.media.storage import StorageOptions
 
 if TYPE_CHECKING:
     # `DataLoader` asks for no base class, but type checkers do.

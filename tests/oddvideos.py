@@ -24,7 +24,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from mediaref_tools.scheduling import leave_realtime
+from mediaref_tools.segments.scheduling import leave_realtime
 
 __all__ = ["ODD", "OddVideo", "Shown", "number", "numbered", "sequential"]
 

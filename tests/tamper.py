@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mediaref_tools import convert
-from mediaref_tools.frames import SCHEMA
-from mediaref_tools.manifest import Settings
+from mediaref_tools.dataset.frames import SCHEMA
+from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.sample import SampleMessage, numbered_topic, write_log
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from mediaref_tools.log import Record
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.published import published
 
 

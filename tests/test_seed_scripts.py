@@ -318,8 +318,9 @@ def test_script(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_batch_opens_each_video_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However its uri is spelled, and whatever the order."""
-    from mediaref_tools import MediaRef, batch_decode, decoding
-    from mediaref_tools.media import open_still, open_video
+    from mediaref_tools import MediaRef, batch_decode
+    from mediaref_tools.media import decoding
+    from mediaref_tools.media.opening import open_still, open_video
 
     opened: list[str] = []
 

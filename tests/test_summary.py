@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mediaref_tools.conversion import convert
+from mediaref_tools.conversion.conversion import convert
+from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.errors import DatasetError, LogNotFound
-from mediaref_tools.manifest import Settings
 from mediaref_tools.sample import SampleMessage, make_sample, numbered_topic, write_log
 from mediaref_tools.summary import DatasetSummary, LogSummary, inspect
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 from mediaref_tools.errors import ImageError, LogError, OutputError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 
 __all__ = ["MAGIC", "ToyConverter", "write_toy_log"]
 

@@ -73,9 +73,9 @@ def command(
 
     from mediaref_tools.commands.bars import progress_bar
     from mediaref_tools.commands.consoles import echo_json, json_text
-    from mediaref_tools.conversion import convert
+    from mediaref_tools.conversion.conversion import convert
+    from mediaref_tools.dataset.manifest import Settings
     from mediaref_tools.errors import OutputError
-    from mediaref_tools.manifest import Settings
 
     settings = Settings(
         topics=topics or ("*",), exclude=exclude, codec=codec, crf=crf, gop=gop, record=record, segment_ns=segment

@@ -12,8 +12,8 @@ from mediaref_tools.commands.params import PATH, allow_option, json_option, over
 from mediaref_tools.plaintext import printable
 
 if TYPE_CHECKING:
-    from mediaref_tools.dataset import Dataset
-    from mediaref_tools.export import ExportReport
+    from mediaref_tools.dataset.dataset import Dataset
+    from mediaref_tools.export.export import ExportReport
 
 __all__ = ["command"]
 
@@ -69,8 +69,8 @@ def command(
     """
     from mediaref_tools.commands.bars import progress_bar
     from mediaref_tools.commands.consoles import echo_json
-    from mediaref_tools.dataset import open_dataset
-    from mediaref_tools.export import export_frames
+    from mediaref_tools.dataset.dataset import open_dataset
+    from mediaref_tools.export.export import export_frames
 
     with open_dataset(dataset, allow=allow) as opened:
         start_ns, stop_ns = _time_ns(opened, start, "--start"), _time_ns(opened, stop, "--stop")

@@ -35,7 +35,7 @@ def command(dataset: Path, against: Path | None, as_json: bool, quiet: bool) -> 
     """
     from mediaref_tools.commands.bars import progress_bar
     from mediaref_tools.commands.consoles import echo_json
-    from mediaref_tools.verification import verify
+    from mediaref_tools.proof.verification import verify
 
     with progress_bar(quiet=quiet) as on_progress:
         report = verify(dataset, against=against, on_progress=on_progress)

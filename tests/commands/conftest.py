@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mediaref_tools.conversion import convert
+from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.sample import make_sample
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

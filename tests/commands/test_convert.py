@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from mediaref_tools.commands.convert import command
-from mediaref_tools.manifest import Settings
+from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.report import Report
 from mediaref_tools.sample import SampleMessage, header, numbered_topic, write_log
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mediaref_tools.conversion import convert
-from mediaref_tools.export import ExportReport
+from mediaref_tools.conversion.conversion import convert
+from mediaref_tools.export.export import ExportReport
 from mediaref_tools.sample import numbered_topic, write_log
 
 from .conftest import Run

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from mediaref_tools.commands.play import command
-from mediaref_tools.dataset import open_dataset
+from mediaref_tools.dataset.dataset import open_dataset
 from mediaref_tools.sample import START_NS, frame_number
 
 from ..screens import Cells
@@ -179,7 +179,7 @@ def test_a_reader_that_leaves_ends_it(sample_dataset: Path) -> None:
 def test_the_library_behind_it_needs_neither_click_nor_rich() -> None:
     code = (
         "import sys\n"
-        "import mediaref_tools.player, mediaref_tools.screen\n"
+        "import mediaref_tools.play.player, mediaref_tools.play.screen\n"
         "print([name for name in ('click', 'rich') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

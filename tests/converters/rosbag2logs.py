@@ -17,7 +17,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from mediaref_tools.log import LogReader, Message, Record, RecordKind
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 
 IMAGE, COMPRESSED, STRING = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "std_msgs/msg/String"
 CAMERA, RAW, CHATTER = "/cam/compressed", "/cam/raw", "/chatter"

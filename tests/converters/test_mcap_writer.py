@@ -23,7 +23,7 @@ from converters.mcap import McapReader
 from converters.rosmsg import record_type
 from mediaref_tools.errors import ImageError, OutputError
 from mediaref_tools.log import LogWriter, Record, RecordKind
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 from tests.converters.mcaplogs import (
     PROFILES,
     VARIANTS,

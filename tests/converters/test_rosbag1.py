@@ -16,7 +16,7 @@ from converters import rosbag1_file
 from converters.rosbag1 import Rosbag1Converter, Rosbag1Reader
 from mediaref_tools.errors import ImageError, LogError, OutputError
 from mediaref_tools.log import ChannelStats, Converter, LogReader, LogWriter, Message, Record, RecordKind
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 
 from .rawbag import RawBag, connection, string
 from .samples import JPEG_TOPIC, RAW_TOPIC, START_NS, sample_rosbag1

@@ -11,7 +11,7 @@ import pytest
 from rosbags.rosbag1 import Reader as StockReader
 
 from mediaref_tools.log import Record
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 from tests.reallogs import real_log, truth
 
 from .test_rosbag1 import copied, counted_stats, open_bag

@@ -14,11 +14,11 @@ from mcap.writer import Writer as McapWriter
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from mediaref_tools.comparison import compare
 from mediaref_tools.errors import LogError, LogNotFound, OutputError
 from mediaref_tools.log import LogReader, Record
-from mediaref_tools.mediaref import MediaRef
+from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.plugins import open_log
+from mediaref_tools.proof.comparison import compare
 from mediaref_tools.sample import SampleMessage, make_sample, numbered_topic, write_log
 from tests.reallogs import real_log
 

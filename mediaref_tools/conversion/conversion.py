@@ -1,0 +1,274 @@
+"""Converting a log: pictures into segments, messages into records, and the proof that each shows the right frame."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import av
+
+from mediaref_tools.conversion.building import Building, folder_bytes, log_name
+from mediaref_tools.conversion.plan import Plan, plan
+from mediaref_tools.conversion.track import Track
+from mediaref_tools.dataset.frames import FrameParts, FramesTable
+from mediaref_tools.dataset.layout import FRAMES
+from mediaref_tools.dataset.manifest import Manifest, Settings, Source, Tool, TopicEntry
+from mediaref_tools.errors import ProofError
+from mediaref_tools.lanes import Backlog, Lanes
+from mediaref_tools.log import LogReader, LogWriter, Message, Record
+from mediaref_tools.plugins import open_log
+from mediaref_tools.progress import Meter, OnProgress, no_progress
+from mediaref_tools.proof.verification import Findings, check
+from mediaref_tools.report import LossReport, Report, TopicReport, quality
+
+__all__ = ["convert"]
+
+_BACKLOG_BYTES = 64 * 2**20
+_BACKLOG_ITEMS = 512
+
+
+def convert(
+    log: str | Path,
+    out: str | Path,
+    *,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> Report:
+    """Make a dataset of a log: the same log with references, its pictures as video, and the proof of both.
+
+    The dataset is built beside `out` and put in place by one rename, once every reference was decoded and found to
+    show its own source picture, and every other message was found to be the same.
+
+    Args:
+        log: A ROS 1 bag, a rosbag2 folder or file, an MCAP file: whatever an installed converter claims.
+        out: The dataset's folder.
+        settings: Which topics, and how; the defaults if None.
+        overwrite: Replace the dataset that is at `out`.
+        on_progress: Called from this thread with how far it has come.
+
+    Raises:
+        LogError: The log can't be read.
+        TopicError: A glob matches no image topic.
+        OutputError: `out` is taken, or can't be written.
+        ProofError: A reference was found wrong or missing, or a message lost; nothing is left at `out`.
+
+    Examples:
+        >>> settings = mrt.Settings(topics=("/camera/left/*",), codec="h264", crf=28)
+        >>> report = mrt.convert("drive.mcap", "left/", settings=settings)
+        >>> report.frames, report.wrong, report.missing, report.messages_in == report.messages_out
+        (120, 0, 0, True)
+    """
+    begun = time.monotonic()
+    source, settings = Path(log), settings or Settings()
+    with open_log(source) as reader, Building(Path(out), source, overwrite=overwrite) as building:
+        with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
+            digest = pool.submit(_digest, source)
+            todo = plan(reader, settings, building.scratch)
+            tracks, messages, first_ns, last_ns = _rewrite(reader, building, todo, settings, on_progress)
+            manifest = Manifest(
+                tool=Tool(
+                    version=version("mediaref-tools"),
+                    av=av.__version__,
+                    libavcodec=".".join(map(str, av.library_versions["libavcodec"])),
+                ),
+                source=Source(
+                    name=source.resolve().name,
+                    container=reader.container,
+                    bytes=folder_bytes(source),
+                    sha256=digest.result(),
+                    messages=messages,
+                    start_ns=first_ns,
+                    end_ns=last_ns,
+                ),
+                settings=settings,
+                log=log_name(source),
+                messages=messages,
+                topics=tuple(_entry(track, reader) for track in tracks),
+                kept=todo.kept,
+                losses=tuple(LossReport(**loss._asdict()) for loss in reader.losses),
+                warnings=_warnings(reader),
+            )
+        found = _prove(reader, building.folder, building.scratch, manifest, on_progress)
+        manifest = _with_quality(manifest, found)
+        manifest.write(building.folder)
+        building.commit()
+    return _report(manifest, found, source, Path(out), time.monotonic() - begun)
+
+
+def _rewrite(
+    reader: LogReader, building: Building, todo: Plan, settings: Settings, on_progress: OnProgress
+) -> tuple[list[Track], int, int | None, int | None]:
+    """Read the log once: images into tracks, everything into the new log. The frames table has no PSNR yet."""
+    parts = FrameParts(building.scratch / "frames")
+    tracks = {topic: Track(topic, building.folder, settings, parts) for topic in todo.topics}
+    meter = Meter(on_progress, "encode", todo.messages)
+    writer = reader.rewriter(building.folder / log_name(building.source), todo.topics, settings.record)
+    try:
+        with Lanes(os.cpu_count() or 1) as lanes:
+            first_ns, last_ns, count = _encode(reader, writer, tracks, lanes, meter)
+            for work in [lanes.submit(topic, track.close) for topic, track in tracks.items()]:
+                work.result()
+        writer.commit()
+    except BaseException:
+        writer.abort()
+        for track in tracks.values():
+            track.abort()
+        raise
+    meter.end()
+    parts.join(tracks, building.folder / FRAMES)
+    return list(tracks.values()), count, first_ns, last_ns
+
+
+def _encode(
+    reader: LogReader, writer: LogWriter, tracks: Mapping[str, Track], lanes: Lanes, meter: Meter
+) -> tuple[int | None, int | None, int]:
+    first_ns: int | None = None
+    last_ns: int | None = None
+    count = 0
+    backlog: Backlog[Message, tuple[Record, int]] = Backlog(most_bytes=_BACKLOG_BYTES, most_items=_BACKLOG_ITEMS)
+
+    def write(message: Message, result: tuple[Record, int] | None) -> None:
+        if result is None:
+            writer.copy(message)
+            meter.step()
+        else:
+            record, bytes_out = result
+            writer.record(message, record)
+            meter.step(bytes_in=len(message.data), bytes_out=bytes_out)
+
+    for message in reader.messages():
+        count += 1
+        first_ns = message.log_time_ns if first_ns is None else first_ns
+        last_ns = message.log_time_ns
+        track = tracks.get(message.channel.topic) if message.channel.role == "image" else None
+        future = None if track is None else lanes.submit(track.topic, partial(_add, track, message, reader))
+        for item, result in backlog.put(message, future, len(message.data)):
+            write(item, result)
+    for item, result in backlog.drain():
+        write(item, result)
+    return first_ns, last_ns, count
+
+
+def _add(track: Track, message: Message, reader: LogReader) -> tuple[Record, int]:
+    before = track.bytes_out
+    return track.add(message, reader.image), track.bytes_out - before
+
+
+def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, on_progress: OnProgress) -> Findings:
+    """Decode what was muxed, compare it with the source, and fill in the frames table's PSNR.
+
+    Raises:
+        ProofError: Something is not as it should be.
+    """
+    with closing(FramesTable(dataset)) as table, open_log(dataset / manifest.log) as log:
+        found = check(dataset, manifest, table, log, reader, on_progress)
+        if found.problems or found.wrong or found.missing:
+            first = found.problems[0] if found.problems else ""
+            raise ProofError(
+                f"{found.wrong} references are wrong and {found.missing} missing of {found.frames}, so no dataset was "
+                f"made; try another --codec or a lower --crf, and please report this; the first: {first}"
+            )
+        if found.comparison is not None and found.comparison.different:
+            raise ProofError(
+                f"{found.comparison.different} messages of the rewritten log differ from the source's, so no dataset "
+                "was made; please report this"
+            )
+        filled = scratch / FRAMES
+        table.with_psnr(found.psnr_db, filled)
+    filled.replace(dataset / FRAMES)
+    return found
+
+
+def _entry(track: Track, reader: LogReader) -> TopicEntry:
+    kind = next(channel.type for channel in reader.channels if channel.topic == track.topic and channel.role == "image")
+    return TopicEntry(
+        topic=track.topic,
+        type=kind,
+        frames=track.frames,
+        embedded=track.embedded,
+        bytes_in=track.bytes_in,
+        bytes_out=track.bytes_embedded + sum(segment.bytes for segment in track.segments),
+        psnr_mean_db=None,
+        psnr_p1_db=None,
+        reason=track.reason,
+        segments=tuple(track.segments),
+    )
+
+
+def _warnings(reader: LogReader) -> tuple[str, ...]:
+    topics = sorted({channel.topic for channel in reader.channels if channel.role == "record"})
+    return tuple(
+        f"{topic} holds references already: they are copied as they are, and the media that they name are not"
+        for topic in topics
+    )
+
+
+def _with_quality(manifest: Manifest, found: Findings) -> Manifest:
+    topics = []
+    for entry in manifest.topics:
+        mean, first_percentile = quality([found.psnr_db[entry.topic]])
+        topics.append(entry.model_copy(update={"psnr_mean_db": mean, "psnr_p1_db": first_percentile}))
+    return manifest.model_copy(update={"topics": tuple(topics)})
+
+
+def _report(manifest: Manifest, found: Findings, source: Path, out: Path, seconds: float) -> Report:
+    bytes_out = folder_bytes(out)
+    return Report(
+        source=str(source),
+        container=manifest.source.container,
+        out=str(out),
+        frames=found.frames,
+        wrong=found.wrong,
+        missing=found.missing,
+        embedded=found.embedded,
+        kept=manifest.kept,
+        losses=manifest.losses,
+        messages_in=manifest.source.messages,
+        messages_out=manifest.messages,
+        bytes_in=manifest.source.bytes,
+        bytes_out=bytes_out,
+        ratio=round(bytes_out / max(manifest.source.bytes, 1), 4),
+        seconds=round(seconds, 3),
+        topics=tuple(_topic_report(entry, manifest.settings) for entry in manifest.topics),
+        warnings=manifest.warnings,
+    )
+
+
+def _topic_report(entry: TopicEntry, settings: Settings) -> TopicReport:
+    sizes: Sequence[tuple[int, int]] = [(segment.width, segment.height) for segment in entry.segments]
+    width, height = max(sizes, default=(0, 0))
+    return TopicReport(
+        topic=entry.topic,
+        frames=entry.frames,
+        embedded=entry.embedded,
+        codec=settings.codec,
+        segments=len(entry.segments),
+        width=width,
+        height=height,
+        bytes_in=entry.bytes_in,
+        bytes_out=entry.bytes_out,
+        psnr_mean_db=entry.psnr_mean_db,
+        psnr_p1_db=entry.psnr_p1_db,
+        reason=entry.reason,
+    )
+
+
+def _digest(path: Path) -> str:
+    """sha256 of a file; of a folder, over the sorted lines of `sha256 size name` of its files."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    lines = [
+        f"{_digest(file)} {file.stat().st_size} {file.relative_to(path).as_posix()}\n"
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    ]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

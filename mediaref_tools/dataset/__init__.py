@@ -1,0 +1,1 @@
+"""The dataset folder: its tables, and the reader of its frames."""

@@ -1,0 +1,207 @@
+"""Opening a dataset, or whatever holds references: its topics, and several of them in step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from mediaref_tools.dataset.batch import Frame
+from mediaref_tools.dataset.frameindex import TableIndex
+from mediaref_tools.dataset.frames import FramesTable
+from mediaref_tools.dataset.framesource import MediaSource, SegmentSource
+from mediaref_tools.dataset.layout import MANIFEST
+from mediaref_tools.dataset.manifest import Manifest
+from mediaref_tools.dataset.refindex import TABLE_SUFFIXES, Found, RefIndex, logged_refs, tabled_refs
+from mediaref_tools.dataset.topic import Topic
+from mediaref_tools.errors import DatasetError, FrameError, LogNotFound, TopicError
+from mediaref_tools.media.storage import StorageOptions
+from mediaref_tools.media.trust import Trust
+
+__all__ = ["Dataset", "open_dataset"]
+
+_TICKS = 16  # how many steps `sync` decodes at a time
+
+
+class Dataset(Mapping[str, Topic]):
+    """Topics of pictures by name, made by `open_dataset`. A context manager; it holds files open.
+
+    Attributes:
+        path: The dataset's folder; the log's or table's path where it is none.
+    """
+
+    def __init__(
+        self, path: Path, topics: Mapping[str, Topic], manifest: Manifest | None, on_close: Callable[[], object]
+    ) -> None:
+        self.path = path
+        self._manifest = manifest
+        self._topics = dict(topics)
+        self._on_close = on_close
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.path)!r}, {len(self)} topics)"
+
+    def __getitem__(self, name: str) -> Topic:
+        try:
+            return self._topics[name]
+        except KeyError:
+            known = ", ".join(self._topics) or "none"
+            raise TopicError(f"no converted topic {name!r}; there is: {known}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._topics)
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What `convert` wrote down.
+
+        Raises:
+            DatasetError: These are references of others, of which nothing was written down.
+        """
+        if self._manifest is None:
+            raise DatasetError(f"no dataset but references in a log or table: there is no manifest: {self.path}")
+        return self._manifest
+
+    @property
+    def start_ns(self) -> int:
+        """The log time at which the log begins, as far as is known; 0 where there is nothing."""
+        if self._manifest is not None:
+            return self._manifest.source.start_ns or 0
+        return min((int(topic.log_times_ns[0]) for topic in self.values() if len(topic)), default=0)
+
+    def sync(
+        self, topics: Sequence[str], *, every_ns: int, start_ns: int | None = None, stop_ns: int | None = None
+    ) -> Iterator[tuple[int, dict[str, Frame | None]]]:
+        """Step through log time, with the frame on screen of each topic.
+
+        Args:
+            topics: Names.
+            every_ns: The step.
+            start_ns, stop_ns: Log times, half-open; by default from where all topics have begun to where the first
+                one ends, its last frame included.
+
+        Yields:
+            The log time, and a frame for each topic: None before its first one.
+
+        Raises:
+            TopicError: There is no such topic.
+            FrameError: The step is not positive, or a topic has no frames to tell the range by.
+        """
+        if every_ns < 1:
+            raise FrameError(f"step of {every_ns} ns: it must be at least 1")
+        chosen = {name: self[name] for name in topics}
+        if not chosen or any(len(topic) == 0 for topic in chosen.values()):
+            raise FrameError(f"nothing to step through in topics {list(topics)!r}")
+        begin = max(int(topic.log_times_ns[0]) for topic in chosen.values()) if start_ns is None else start_ns
+        end = min(int(topic.log_times_ns[-1]) for topic in chosen.values()) + 1 if stop_ns is None else stop_ns
+        return self._sync(chosen, range(begin, end, every_ns))
+
+    @staticmethod
+    def _sync(chosen: dict[str, Topic], ticks: range) -> Iterator[tuple[int, dict[str, Frame | None]]]:
+        for at in range(0, len(ticks), _TICKS):
+            times = np.array(ticks[at : at + _TICKS], dtype=np.int64)
+            frames = {name: _frames(topic, topic.index_at(times).tolist()) for name, topic in chosen.items()}
+            for step, time_ns in enumerate(times.tolist()):
+                yield time_ns, {name: frames[name][step] for name in chosen}
+
+    def close(self) -> None:
+        """Close what is open. Safe to call again."""
+        self._on_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _frames(topic: Topic, indices: list[int]) -> list[Frame | None]:
+    """Frames by index, None for -1; sizes may differ."""
+    found: dict[int, Frame] = {}
+    sizes = {index: tuple(topic.sizes[index].tolist()) for index in set(indices) if index >= 0}
+    for size in set(sizes.values()):
+        same = sorted(index for index in sizes if sizes[index] == size)
+        found.update(zip(same, topic.batch(same), strict=True))
+    return [found.get(index) for index in indices]
+
+
+def open_dataset(
+    path: str | os.PathLike[str],
+    *,
+    allow: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
+    storage_options: StorageOptions | None = None,
+) -> Dataset:
+    """Open a dataset folder that `convert` made, or any log or table that holds references.
+
+    A log may hold typed records, `std_msgs/String` messages of JSON, or JSON messages with a MediaRef in them. A table
+    is parquet, CSV or JSON with a column `struct<uri, pts_ns>`, or with columns `uri` and `pts_ns`.
+
+    The references are not trusted: they are followed inside the folder of the dataset, log or table only.
+
+    Args:
+        path: The dataset, log or table.
+        allow: What else references may name: folders; schemes with their colon ("s3:"); beginnings of addresses
+            ("https://host/data"); "*" for everything. A dataset's own segments always lie in its folder.
+        storage_options: For fsspec, where references name addresses that are allowed.
+
+    Raises:
+        DatasetError: It is none, it is not whole, or it holds no references.
+        LogError: It is a log that can't be read.
+        RefError: A table's row holds no reference.
+
+    Examples:
+        >>> with mrt.open_dataset("drive/") as dataset:
+        ...     for name, camera in dataset.items():
+        ...         print(name, len(camera), camera.batch([0, -1]).data.shape)
+        /camera/left/image_raw/compressed 120 (2, 480, 640, 3)
+        /camera/right/image_raw 58 (2, 240, 320, 3)
+
+        A table of references that somebody else wrote:
+
+        >>> with open("refs.csv", "w") as table:
+        ...     _ = table.write("uri,pts_ns\\nclips/clip.mp4,500000000\\nphoto.png,\\n")
+        >>> with mrt.open_dataset("refs.csv") as dataset:
+        ...     print(dataset["refs"].status.tolist(), dataset["refs"].sizes.tolist())
+        ['video', 'still'] [[480, 640], [48, 80]]
+    """
+    path = Path(path)
+    if not os.path.lexists(path):
+        raise LogNotFound(f"no such file or folder: {path}")
+    with ExitStack() as opened:
+        topics: dict[str, Topic] = {}
+        manifest = None
+        if path.is_dir() and ((path / MANIFEST).exists() or not _is_log_folder(path)):
+            manifest = Manifest.read(path)
+            table = FramesTable(path)
+            opened.callback(table.close)
+            for entry in manifest.topics:
+                index = TableIndex(path, entry, table)
+                topics[entry.topic] = Topic(entry.topic, index, SegmentSource(path, index))
+        else:
+            found = tabled_refs(path) if path.suffix in TABLE_SUFFIXES else logged_refs(path)
+            trust = Trust(path.absolute().parent, allow)
+            for name, refs in found.items():
+                topics[name] = _foreign(name, refs, trust, storage_options, opened)
+        return Dataset(path, topics, manifest, opened.pop_all().close)
+
+
+def _is_log_folder(path: Path) -> bool:
+    """Whether a folder may be a rosbag2 log, rather than a dataset that lacks its manifest."""
+    return any(entry.suffix in (".db3", ".mcap", ".yaml", ".zstd") for entry in path.iterdir())
+
+
+def _foreign(name: str, found: Found, trust: Trust, storage_options: StorageOptions | None, opened: ExitStack) -> Topic:
+    source = MediaSource(name, found.uris, found.pts_ns, trust, storage_options)
+    opened.callback(partial(MediaSource.close, source))
+    return Topic(name, RefIndex(found, source), source)

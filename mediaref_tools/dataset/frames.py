@@ -1,0 +1,215 @@
+"""The frames table: one row a frame, sorted by topic and log time (`frames.parquet`).
+
+While a log is converted, each finished segment leaves its rows in a small parquet file of its own; at the end they
+are joined topic by topic. Only a segment's rows are in memory at any time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mediaref_tools.dataset.layout import FRAMES, topic_folder
+from mediaref_tools.errors import DatasetError
+
+__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status"]
+
+Status = Literal["video", "remuxed", "embedded"]
+
+MEDIAREF = pa.struct([pa.field("uri", pa.string()), pa.field("pts_ns", pa.int64())])
+"""A MediaRef in Arrow (MediaRef Specification 1.0, section 1.1)."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("topic", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("log_time_ns", pa.int64(), nullable=False),
+        pa.field("publish_time_ns", pa.int64()),
+        pa.field("stamp_ns", pa.int64()),
+        pa.field("frame_id", pa.string(), nullable=False),
+        # Without any library's metadata, so that everybody can open it.
+        pa.field("media", MEDIAREF, nullable=False),
+        pa.field("keyframe", pa.bool_(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("source_encoding", pa.string(), nullable=False),
+        pa.field("source_format", pa.string(), nullable=False),
+        pa.field("byte_offset", pa.int64()),
+        pa.field("byte_size", pa.int64()),
+        pa.field("psnr_db", pa.float32()),
+        pa.field("status", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+    ]
+)
+_PART = pa.schema([field for field in SCHEMA if field.name not in ("topic", "psnr_db")])
+_PSNR = SCHEMA.get_field_index("psnr_db")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """One frame. Embedded frames have no `pts_ns`, `byte_offset` and `byte_size`; sizes are the picture's.
+
+    `source_encoding` is `Image.encoding`, `source_format` is `CompressedImage.format`: one of them is "".
+    """
+
+    index: int
+    log_time_ns: int
+    publish_time_ns: int | None
+    stamp_ns: int | None
+    frame_id: str
+    uri: str
+    pts_ns: int | None
+    keyframe: bool
+    width: int
+    height: int
+    source_encoding: str
+    source_format: str
+    byte_offset: int | None
+    byte_size: int | None
+    status: Status
+
+
+_COLUMNS = tuple(field.name for field in fields(FrameRow))
+
+
+class FrameParts:
+    """Rows of topics on their way into the table, a file a part. One topic's parts are added in order."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` takes the parts; it is made as needed."""
+        self._folder = folder
+        self._parts: Counter[str] = Counter()
+
+    def add(self, topic: str, rows: Sequence[FrameRow]) -> None:
+        """Write the next rows of a topic."""
+        if not rows:
+            return
+        columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
+        media = [{"uri": uri, "pts_ns": pts} for uri, pts in zip(columns["uri"], columns["pts_ns"], strict=True)]
+        arrays = [pa.array(media if field.name == "media" else columns[field.name], type=field.type) for field in _PART]
+        folder = self._folder / topic_folder(topic)
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), folder / f"{self._parts[topic]:08d}.parquet")
+        self._parts[topic] += 1
+
+    def join(self, topics: Iterable[str], out: Path) -> None:
+        """Write the whole table; `psnr_db` is null until `FramesTable.with_psnr` fills it."""
+        with _writer(out) as writer:
+            for topic in sorted(topics):
+                for part in sorted((self._folder / topic_folder(topic)).glob("*.parquet")):
+                    table = pq.read_table(part, schema=_PART)
+                    arrays = {name: table.column(name) for name in _PART.names}
+                    arrays["topic"] = pa.array([topic] * len(table)).cast(SCHEMA.field("topic").type)
+                    arrays["psnr_db"] = pa.nulls(len(table), pa.float32())
+                    writer.write_table(pa.table([arrays[name] for name in SCHEMA.names], schema=SCHEMA))
+
+
+def _writer(path: Path) -> pq.ParquetWriter:
+    # Delta coding makes times and offsets a few bits a row; dictionaries do the same for uris.
+    numbers = ("index", "log_time_ns", "publish_time_ns", "stamp_ns", "byte_offset", "byte_size", "media.pts_ns")
+    return pq.ParquetWriter(
+        path,
+        SCHEMA,
+        compression="zstd",
+        use_dictionary=["topic", "frame_id", "media.uri", "source_encoding", "source_format", "status"],
+        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+        store_schema=True,
+    )
+
+
+class FramesTable:
+    """An open frames table. Reads one row group (at most one segment's rows) at a time; any thread may ask."""
+
+    def __init__(self, dataset: Path) -> None:
+        """Open the table of a dataset folder.
+
+        Raises:
+            DatasetError: There is none, or its columns are not the table's.
+        """
+        path = dataset / FRAMES
+        try:
+            self._file = pq.ParquetFile(path)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise DatasetError(f"frames table can't be read: {error}: {path}") from error
+        if not self._file.schema_arrow.equals(SCHEMA):
+            raise DatasetError(
+                "frames table has other columns or types than this version's: convert again, or use the version that "
+                f"wrote it: {path}"
+            )
+        self._path = path
+        self._lock = threading.Lock()
+        self._groups: dict[str, list[int]] = {}
+        for group in range(self._file.num_row_groups):
+            statistics = self._file.metadata.row_group(group).column(0).statistics
+            if statistics is None or not statistics.has_min_max or statistics.min != statistics.max:
+                raise DatasetError(f"frames table has no single topic in row group {group}: {path}")
+            self._groups.setdefault(statistics.min, []).append(group)
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Names of the topics that have rows."""
+        return tuple(self._groups)
+
+    def column(self, topic: str, name: str) -> pa.ChunkedArray:
+        """One column of a topic; "media.uri" and "media.pts_ns" reach into the struct."""
+        head, _, tail = name.partition(".")
+        column = self._read(self._groups.get(topic, []), [head]).column(0)
+        return pc.struct_field(column, tail) if tail else column
+
+    def int64(self, topic: str, name: str, null: int) -> NDArray[np.int64]:
+        """An integer column of a topic as (N,) int64, `null` where it has no value."""
+        filled = pc.fill_null(self.column(topic, name).cast(pa.int64()), null)
+        return np.asarray(filled.to_numpy(), dtype=np.int64)
+
+    def psnr_db(self, topic: str) -> NDArray[np.float32]:
+        """PSNR of each frame of a topic, (N,) float32; NaN where it is embedded."""
+        return np.asarray(self.column(topic, "psnr_db").to_numpy(), dtype=np.float32)
+
+    def rows(self, topic: str) -> Iterator[FrameRow]:
+        """The rows of a topic, in order."""
+        for group in self._groups.get(topic, []):
+            table = self._read([group], None)
+            try:
+                columns = table.to_pydict()
+            except (ValueError, KeyError, pa.ArrowException) as error:
+                raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
+            media = columns.pop("media")
+            columns["uri"] = [value["uri"] or "" for value in media]
+            columns["pts_ns"] = [value["pts_ns"] for value in media]
+            for values in zip(*(columns[name] for name in _COLUMNS), strict=True):
+                yield FrameRow(*values)
+
+    def _read(self, groups: list[int], columns: list[str] | None) -> pa.Table:
+        try:
+            with self._lock:  # a ParquetFile is not for two threads at once
+                return self._file.read_row_groups(groups, columns=columns, use_threads=False)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
+
+    def with_psnr(self, psnr_db: Mapping[str, NDArray[np.float32]], out: Path) -> None:
+        """Write the table again with each topic's PSNR, one value a row: NaN stays null (embedded frames)."""
+        done = dict.fromkeys(self._groups, 0)
+        with _writer(out) as writer:
+            for topic, groups in self._groups.items():
+                for group in groups:
+                    table = self._read([group], None)
+                    values = psnr_db[topic][done[topic] : done[topic] + len(table)]
+                    done[topic] += len(table)
+                    column = pa.array(values, type=pa.float32(), mask=np.isnan(values))
+                    writer.write_table(table.set_column(_PSNR, SCHEMA.field(_PSNR), column).cast(SCHEMA))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,231 @@
+"""A topic of pictures: its frames by index, by log time, and in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mediaref_tools.dataset.batch import Frame, FrameBatch
+from mediaref_tools.dataset.frameindex import FrameIndex
+from mediaref_tools.dataset.framesource import FrameSource
+from mediaref_tools.errors import FrameError
+from mediaref_tools.media.mediaref import MediaRef
+
+__all__ = ["Refs", "Topic"]
+
+
+class Refs(Sequence[MediaRef]):
+    """The references of a topic, made as they are asked for."""
+
+    def __init__(self, uris: NDArray[np.object_], pts_ns: NDArray[np.int64]) -> None:
+        self._uris, self._pts_ns = uris, pts_ns
+
+    def __len__(self) -> int:
+        return len(self._uris)
+
+    @overload
+    def __getitem__(self, at: int) -> MediaRef: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[MediaRef]: ...
+    def __getitem__(self, at: int | slice) -> MediaRef | list[MediaRef]:
+        if isinstance(at, slice):
+            return [self[index] for index in range(*at.indices(len(self)))]
+        pts_ns = int(self._pts_ns[at])
+        return MediaRef(uri=self._uris[at], pts_ns=None if pts_ns < 0 else pts_ns)
+
+
+class Topic:
+    """Frames of one topic, in log-time order. Made by `Dataset`; columns are read when first asked for.
+
+    Not for use by two threads at once.
+
+    Examples:
+        >>> dataset = mrt.open_dataset("drive/")
+        >>> camera = dataset["/camera/left/image_raw/compressed"]
+        >>> camera.refs[3]
+        MediaRef(uri='media/camera-left-image_raw-compressed/000000.mp4', pts_ns=101909000)
+        >>> batch = camera.batch([7, 0, 7])  # any order, repeats allowed
+        >>> batch.data.shape, batch.data.dtype, batch.indices.tolist()
+        ((3, 480, 640, 3), dtype('uint8'), [7, 0, 7])
+        >>> half_a_second_in = int(camera.log_times_ns[0]) + 500_000_000
+        >>> camera.at([half_a_second_in]).indices.tolist()  # the frame on screen then
+        [15]
+        >>> [len(batch) for batch in camera.batches(32, stride=2)]
+        [32, 28]
+        >>> bool(camera.psnr_db.min() > 30)
+        True
+        >>> dataset.close()
+    """
+
+    def __init__(self, name: str, index: FrameIndex, source: FrameSource) -> None:
+        self.name = name
+        self._index, self._source = index, source
+
+    def __repr__(self) -> str:
+        return f"Topic({self.name!r}, {len(self)} frames)"
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def log_times_ns(self) -> NDArray[np.int64]:
+        """(N,) int64: when each message was received, Unix ns, ascending."""
+        return self._index.log_times_ns
+
+    @property
+    def stamps_ns(self) -> NDArray[np.int64]:
+        """(N,) int64: header.stamp of each message; `NO_STAMP` where it had no header."""
+        return self._index.stamps_ns
+
+    @property
+    def publish_times_ns(self) -> NDArray[np.int64]:
+        """(N,) int64: when each message was sent; `NO_STAMP` where nobody knows."""
+        return self._index.publish_times_ns
+
+    @property
+    def pts_ns(self) -> NDArray[np.int64]:
+        """(N,) int64: each frame's time in its video; -1 where it is a still."""
+        return self._index.pts_ns
+
+    @property
+    def psnr_db(self) -> NDArray[np.float32]:
+        """(N,) float32: luma PSNR against the source, inf where identical, NaN where nobody knows."""
+        return self._index.psnr_db
+
+    @property
+    def keyframes(self) -> NDArray[np.bool_]:
+        """(N,) bool: whether decoding can begin at the frame; False where nobody knows."""
+        return self._index.keyframes
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """(N, 2) int64: height and width of each frame's picture. References of others: each media is opened."""
+        return self._index.sizes(np.arange(len(self)))
+
+    @property
+    def status(self) -> NDArray[np.str_]:
+        """(N,) str: "video", "embedded" (a data URI), or "still" (a file of its own, in references of others)."""
+        return self._index.status
+
+    @cached_property
+    def refs(self) -> Refs:
+        """N references, by index or slice."""
+        return Refs(self._index.uris, self.pts_ns)
+
+    def __getitem__(self, index: int) -> Frame:
+        """Decode one frame by its index.
+
+        Raises:
+            FrameError: There is no such frame, or it is embedded and can't be decoded.
+        """
+        return self.batch([index])[0]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for batch in self.batches(16):
+            yield from batch
+
+    def index_at(self, log_times_ns: ArrayLike) -> NDArray[np.int64]:
+        """The index of the frame on screen at each log time, (N,) int64; -1 before the first frame.
+
+        A frame is on screen from its own log time until the next one's; the last one stays.
+        """
+        times = _integers(log_times_ns, "log time")
+        return np.searchsorted(self.log_times_ns, times, side="right").astype(np.int64) - 1
+
+    def at(self, log_times_ns: ArrayLike) -> FrameBatch:
+        """Decode the frames on screen at some log times, in any order.
+
+        Raises:
+            FrameError: One lies before the first frame.
+        """
+        times = np.atleast_1d(_integers(log_times_ns, "log time"))
+        indices = self.index_at(times)
+        if len(indices) and indices.min() < 0:
+            raise FrameError(
+                f"log time {int(times[np.argmin(indices)])} lies before the first frame of {self.name} "
+                f"at {int(self.log_times_ns[0])}"
+            )
+        return self.batch(indices)
+
+    def batches(
+        self, size: int, *, start_ns: int | None = None, stop_ns: int | None = None, stride: int = 1
+    ) -> Iterator[FrameBatch]:
+        """Decode frames in order, `size` at a time: fewer where the picture size changes, and at the end.
+
+        Args:
+            size: Frames in a batch.
+            start_ns, stop_ns: Log times, half-open.
+            stride: Take every n-th frame.
+        """
+        if size < 1 or stride < 1:
+            raise FrameError(f"batches of {size} frames, every {stride}: both must be at least 1")
+        return self._batches(self.indices(start_ns, stop_ns, stride), size)
+
+    def indices(self, start_ns: int | None = None, stop_ns: int | None = None, stride: int = 1) -> NDArray[np.int64]:
+        """Every `stride`-th frame whose log time lies in `[start_ns, stop_ns)`, (N,) int64."""
+        times = self.log_times_ns
+        begin = 0 if start_ns is None else int(np.searchsorted(times, start_ns, side="left"))
+        end = len(times) if stop_ns is None else int(np.searchsorted(times, stop_ns, side="left"))
+        return np.arange(begin, end, stride, dtype=np.int64)
+
+    def _batches(self, indices: NDArray[np.int64], size: int) -> Iterator[FrameBatch]:
+        sizes = self._index.sizes(indices)
+        at = 0
+        while at < len(indices):
+            same = (sizes[at : at + size] == sizes[at]).all(axis=1)
+            count = int(np.argmin(same)) if not same.all() else len(same)
+            yield self.batch(indices[at : at + count])
+            at += count
+
+    def batch(self, indices: ArrayLike) -> FrameBatch:
+        """Decode frames by index, in any order; repeats are decoded once.
+
+        Args:
+            indices: Integers, of which negative ones count from the end; or a mask of N bools.
+
+        Raises:
+            FrameError: One is no integer or out of range, sizes differ, or an embedded one can't be decoded.
+            DatasetError: A segment is damaged.
+            TrustError: A reference of others leads out of its folder.
+            MediarefError: A reference of others can't be followed or decoded.
+        """
+        wanted = self._wanted(indices)
+        sizes = np.unique(self._index.sizes(wanted), axis=0)
+        if len(sizes) > 1:
+            shown = ", ".join(f"{width}x{height}" for height, width in sizes.tolist())
+            raise FrameError(f"frames of {self.name} of sizes {shown} don't fit one batch: ask for them apart")
+        height, width = sizes[0].tolist() if len(sizes) else (0, 0)
+        data = np.empty((len(wanted), height, width, 3), dtype=np.uint8)
+        once, firsts, copies = np.unique(wanted, return_index=True, return_inverse=True)
+        self._source.decode(once, [data[first] for first in firsts.tolist()])
+        for at in np.flatnonzero(firsts[copies] != np.arange(len(wanted))).tolist():
+            data[at] = data[firsts[copies[at]]]
+        return FrameBatch(
+            data, wanted, self.log_times_ns[wanted], self.pts_ns[wanted], tuple(self.refs[at] for at in wanted.tolist())
+        )
+
+    def _wanted(self, indices: ArrayLike) -> NDArray[np.int64]:
+        asked = np.atleast_1d(np.asarray(indices))
+        if asked.dtype == np.bool_ and asked.shape == (len(self),):
+            return np.flatnonzero(asked)
+        wanted = _integers(asked, "index") if asked.size else np.empty(0, np.int64)
+        wrong = wanted[(wanted < -len(self)) | (wanted >= len(self))]
+        if len(wrong):
+            raise FrameError(f"no frame {int(wrong[0])} on {self.name}: it has {len(self)}")
+        return np.where(wanted < 0, wanted + len(self), wanted)
+
+
+def _integers(values: ArrayLike, what: str) -> NDArray[np.int64]:
+    """Integers as int64. Floats are refused: nanoseconds do not fit into them, and an index of 1.5 is a mistake."""
+    array = np.asarray(values)
+    if array.size == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind not in "iu" or (array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max):
+        raise FrameError(f"{what} of dtype {array.dtype}: expected integers that fit int64, such as np.int64")
+    if array.ndim > 1:
+        raise FrameError(f"{what} of shape {array.shape}: expected one number or a flat list of them")
+    return array.astype(np.int64)

@@ -1,0 +1,222 @@
+"""Frames of a dataset as image files: a folder a topic, each file named for its log time, and a table beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import IO, Final, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mediaref_tools.dataset.dataset import Dataset
+from mediaref_tools.dataset.layout import topic_folder
+from mediaref_tools.errors import FrameError, MediarefError, OutputError
+from mediaref_tools.export.imagefolder import TABLE, Format, ImageFolder, ImageWriter
+from mediaref_tools.progress import OnProgress, Progress, no_progress
+from mediaref_tools.selection import select
+
+__all__ = ["ExportReport", "ExportedTopic", "Format", "export_frames"]
+
+_MARK: Final = ".mediaref-export"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExportedTopic(_Model):
+    """One topic's files. `folder` is relative to the output."""
+
+    topic: str
+    folder: str
+    frames: int
+    embedded: int = Field(description="of the frames, those written with their original bytes")
+    bytes: int
+
+
+class ExportReport(_Model):
+    """What `export_frames` wrote."""
+
+    out: str
+    frames: int
+    embedded: int
+    bytes: int
+    seconds: float
+    topics: tuple[ExportedTopic, ...]
+
+
+def export_frames(
+    dataset: Dataset,
+    out: str | Path,
+    *,
+    topics: Sequence[str] = ("*",),
+    format: Format = "png",  # noqa: A002
+    quality: int = 95,
+    start_ns: int | None = None,
+    stop_ns: int | None = None,
+    stride: int = 1,
+    overwrite: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> ExportReport:
+    """Write frames as image files, `<out>/<topic folder>/<log time>.png`, and a `frames.csv` a topic.
+
+    Log times are padded to 19 digits, so that names sort as times do; frames that share one get `_1`, `_2` … after
+    it. Embedded frames are written with their original bytes, under their own type's suffix. Nothing is at `out`
+    until everything is.
+
+    Args:
+        dataset: An open dataset.
+        out: A folder that is not there yet.
+        topics: Globs of topic names.
+        format: Of the image files.
+        quality: Of JPEG, 1 to 100.
+        start_ns, stop_ns: Log times, half-open; None is the topic's own.
+        stride: 1 takes every frame in that range, 2 every other one …
+        overwrite: Replace an earlier export at `out`.
+        on_progress: Is told of stage "export", in frames.
+
+    Raises:
+        TopicError: A glob matches no topic.
+        FrameError: No frame lies in the range, or the stride is not positive.
+        DatasetError: A segment can't be read.
+        OutputError: Something is in the way, or the output can't be written.
+    """
+    if format not in get_args(Format):
+        raise OutputError(f"can't write format {format!r}: expected one of {', '.join(get_args(Format))}")
+    if not 1 <= quality <= 100:
+        raise OutputError(f"can't write JPEG of quality {quality!r}: expected 1 to 100")
+    if stride < 1:
+        raise FrameError(f"can't take every {stride!r}th frame: expected 1 or more")
+    began_s = monotonic()
+    out = Path(out)
+    names = select(set(dataset), tuple(topics), (), what="topic with frames")
+    chosen = {name: dataset[name].indices(start_ns, stop_ns, stride) for name in names}
+    total = sum(len(positions) for positions in chosen.values())
+    if not total:
+        raise FrameError(_no_frames(dataset, list(chosen), start_ns, stop_ns))
+    _refuse_inside(dataset.path, out)
+    try:
+        with _Staging(out, overwrite=overwrite) as staging, ImageWriter(format, quality) as writer:
+            folders: dict[str, ImageFolder] = {}
+            for name, positions in chosen.items():
+                folder = staging.partial / topic_folder(name)
+                folders[name] = ImageFolder(folder, dataset[name], writer)
+                for _ in folders[name].write(positions):
+                    done = sum(one.frames for one in folders.values())
+                    size = sum(one.bytes for one in folders.values())
+                    on_progress(Progress("export", done, total, bytes_out=size))
+            staging.commit()
+    except MediarefError:
+        raise
+    except OSError as error:
+        raise OutputError(f"export can't be written: {error.strerror or error}: {error.filename or out}") from error
+    return ExportReport(
+        out=str(out),
+        frames=total,
+        embedded=sum(one.embedded for one in folders.values()),
+        bytes=sum(one.bytes for one in folders.values()),
+        seconds=monotonic() - began_s,
+        topics=tuple(
+            ExportedTopic(topic=name, folder=one.folder.name, frames=one.frames, embedded=one.embedded, bytes=one.bytes)
+            for name, one in folders.items()
+        ),
+    )
+
+
+def _no_frames(dataset: Dataset, names: list[str], start_ns: int | None, stop_ns: int | None) -> str:
+    times_ns = [dataset[name].log_times_ns for name in names if len(dataset[name])]
+    if not times_ns:
+        return f"no frames to export: {dataset.path}"
+    first_ns, last_ns = min(int(times.min()) for times in times_ns), max(int(times.max()) for times in times_ns)
+    since = "" if start_ns is None else f" from {start_ns} on"
+    until = "" if stop_ns is None else f" before {stop_ns}"
+    return f"no frame lies{since}{until}: their log times are {first_ns} to {last_ns}: {dataset.path}"
+
+
+def _refuse_inside(dataset: Path, out: Path) -> None:
+    if not dataset.is_dir():
+        return  # a log or table: its references' media is not replaced, as the output must not exist
+    inside, target = dataset.resolve(), out.resolve()
+    if target.is_relative_to(inside) or inside.is_relative_to(target):
+        raise OutputError(f"an export can't go into its dataset, or around it: choose another folder: {out}")
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether all that a folder holds is what an export put there."""
+    return all((entry / TABLE).is_file() for entry in folder.iterdir())
+
+
+class _Staging:
+    """The folder `<out>.partial` while it fills: becomes `out` at `commit`, or is gone at the end.
+
+    A mark in it says whose it is, and is locked while its process lives: what a killed export left behind is swept
+    away by the next one, and nothing else ever is.
+    """
+
+    def __init__(self, out: Path, *, overwrite: bool) -> None:
+        if os.path.lexists(out):
+            if not overwrite:
+                raise OutputError(f"output exists: choose another, or --overwrite it: {out}")
+            if out.is_symlink() or not out.is_dir() or not _is_export(out):
+                raise OutputError(f"only an earlier export may be overwritten, and this is none: {out}")
+        self._out = out
+        self._mark: IO[bytes] | None = None
+        self.partial = out.with_name(f"{out.name}.partial")
+
+    def __enter__(self) -> Self:
+        if os.path.lexists(self.partial):
+            self._sweep()
+        self.partial.mkdir(parents=True)
+        self._mark = (self.partial / _MARK).open("xb")
+        _lock(self._mark)
+        return self
+
+    def _sweep(self) -> None:
+        try:
+            mark = (self.partial / _MARK).open("rb")
+        except OSError:
+            raise OutputError(
+                f"not left behind by an export, so it is not touched; move it away: {self.partial}"
+            ) from None
+        with mark:
+            if not _lock(mark):
+                raise OutputError(f"another export is writing there right now: {self.partial}")
+            shutil.rmtree(self.partial)
+
+    def commit(self) -> None:
+        """Put the folder at its place, instead of the one that is there."""
+        (self.partial / _MARK).unlink()
+        if not self._out.exists():
+            self.partial.rename(self._out)
+            return
+        old = Path(tempfile.mkdtemp(prefix=f"{self._out.name}.", suffix=".old", dir=self._out.parent))
+        self._out.rename(old / self._out.name)
+        self.partial.rename(self._out)
+        shutil.rmtree(old)
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._mark is not None:
+            self._mark.close()
+        if exc_type is not None:
+            shutil.rmtree(self.partial, ignore_errors=True)
+
+
+def _lock(mark: IO[bytes]) -> bool:
+    """Lock an open file until it is closed; False if another process has it."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

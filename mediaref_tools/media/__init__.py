@@ -1,0 +1,1 @@
+"""Whatever a reference names: stills and videos, local or remote, opened and decoded."""

@@ -1,0 +1,302 @@
+"""Frames of any video file, by time: exactly the one that is on screen then.
+
+A frame's time counts from the zero of the container's own clock, as libavformat reports it. The frame for a time `t` is
+the last whose time is not after `t`; its own duration is ignored (MediaRef Specification 1.0, section 3.2).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from os import PathLike, fsdecode
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mediaref_tools.errors import FrameError, MediaError
+from mediaref_tools.extra import extra_module
+from mediaref_tools.media.datauri import DataURI
+from mediaref_tools.media.storage import StorageOptions, explained, local_file, open_remote
+from mediaref_tools.media.stream import FrameStream
+from mediaref_tools.media.uri import scheme, shown
+from mediaref_tools.pixels.raster import Format, Raster
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["VideoBatch", "VideoDecoder", "VideoFrame", "VideoMetadata"]
+
+_ROUNDING = Fraction(1, 10**6)
+_FAR = 2**63
+
+
+class VideoFrame(NamedTuple):
+    """One decoded frame: `data` as its format says, and when it comes and goes, in ns, half-open."""
+
+    data: NDArray[np.uint8]
+    pts_ns: int
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VideoBatch:
+    """N decoded frames, laid out as TorchCodec does.
+
+    Attributes:
+        data: (N, C, H, W) uint8.
+        pts_ns: (N,) int64: the first ns at which each frame is on screen.
+        pts_seconds, duration_seconds: (N,) float64: the same in seconds, and how long until the next frame or the end.
+    """
+
+    data: NDArray[np.uint8]
+    pts_ns: NDArray[np.int64]
+    pts_seconds: NDArray[np.float64]
+    duration_seconds: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        return f"VideoBatch(shape={self.data.shape}, pts_ns={self.pts_ns.tolist()[:8]}{'…' if len(self) > 8 else ''})"
+
+    def to_torch(self) -> torch.Tensor:
+        """The pictures as an (N, C, H, W) tensor that shares their memory.
+
+        Raises:
+            ExtraError: torch is not installed.
+        """
+        tensor: torch.Tensor = extra_module("torch", "torch").from_numpy(self.data)
+        return tensor
+
+
+@dataclass(frozen=True, slots=True)
+class VideoMetadata:
+    """What a video is.
+
+    Attributes:
+        num_frames: Frames, as the container tells; counted by its packets where it does not.
+        duration_seconds, begin_stream_seconds, end_stream_seconds: Where it begins and ends.
+        average_rate: Frames a second; None where nothing tells.
+        width, height: Of the coded picture, not rotated.
+        codec, pixel_format: libavcodec's names.
+        rotation_degrees: By which a player would turn the picture counter-clockwise. Frames are given unturned.
+    """
+
+    num_frames: int
+    duration_seconds: float
+    begin_stream_seconds: float
+    end_stream_seconds: float
+    average_rate: float | None
+    width: int
+    height: int
+    codec: str
+    pixel_format: str
+    rotation_degrees: int
+
+
+class VideoDecoder:
+    """Decodes frames of one video file by time. A context manager, for one thread at a time.
+
+    Times of frames are ints in ns; the methods named after TorchCodec's take and give float seconds, in which a frame's
+    own `pts_seconds` always finds that frame.
+
+    Examples:
+        >>> with mrt.VideoDecoder("clips/clip.mp4") as video:
+        ...     print(video.metadata.num_frames, video.metadata.codec, video.pts_ns[:3].tolist())
+        ...     frame = video.frame_at(50_000_000)
+        ...     print(frame.data.shape, frame.pts_ns, frame.until_ns)
+        ...     print(video.get_frames_played_at([0.0, 1.5]))
+        120 h264 [0, 33488000, 67795000]
+        (480, 640, 3) 33488000 67795000
+        VideoBatch(shape=(2, 3, 480, 640), pts_ns=[0, 1466767000])
+    """
+
+    def __init__(self, source: str | PathLike[str], *, storage_options: StorageOptions | None = None) -> None:
+        """Open a video. Its headers and index are read; a remote file is read in ranges.
+
+        Args:
+            source: A path or a uri.
+            storage_options: For fsspec.
+
+        Raises:
+            RefError: It is a still image, or no uri that can be followed.
+            MediaNotFound: There is nothing there.
+            MediaError: It is no video that can be decoded.
+            ExtraError: Its storage needs a package that is not installed.
+        """
+        uri = source if isinstance(source, str) else _path_uri(source)
+        self._name = shown(uri)
+        file = local_file(uri) if scheme(uri) != "data" else io.BytesIO(DataURI.from_uri(uri).decoded_data)
+        with explained(uri):
+            self._stream = FrameStream(open_remote(uri, storage_options) if file is None else file, self._name)
+        self._clock = self._stream.clock
+        self._raster = Raster()
+
+    def __repr__(self) -> str:
+        return f"VideoDecoder({self._name!r})"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, as the headers tell."""
+        context = self._stream.stream.codec_context
+        return context.height, context.width
+
+    @cached_property
+    def metadata(self) -> VideoMetadata:
+        """What the video is. Its first and last frames are decoded, packets counted where no header tells how many."""
+        clock = self._clock
+        with explained(self._name):
+            first = self._stream.first()
+            begin = first.pts or 0
+            self._stream.last()
+            end = self._stream.until
+            count = self._stream.frame_count()
+        stream = self._stream.stream
+        rate = stream.average_rate
+        return VideoMetadata(
+            count,
+            clock.seconds(end - begin),
+            clock.seconds(begin),
+            clock.seconds(end),
+            float(rate) if rate else None,
+            first.width,
+            first.height,
+            stream.codec_context.name,
+            first.format.name,
+            int(first.rotation),
+        )
+
+    @cached_property
+    def pts_ns(self) -> NDArray[np.int64]:
+        """(N,) int64: the first ns at which each frame is on screen, ascending. Reads the file's packets once.
+
+        Raises:
+            MediaError: The video is damaged or cut.
+        """
+        with explained(self._name):
+            return np.array([self._ns(tick) for tick in self._stream.ticks()], dtype=np.int64)
+
+    def frame_at(self, pts_ns: int, format: Format = "rgb") -> VideoFrame:  # noqa: A002 - as MediaRef.to_ndarray has it
+        """Decode the frame on screen at a time; `format` as in `MediaRef.to_ndarray`.
+
+        Raises:
+            FrameError: Before the first frame, or at or after the stream's end; the message says the range.
+            MediaError: The video is damaged there.
+        """
+        with explained(self._name):
+            return self._frame(self._clock.tick(pts_ns), format)
+
+    def frames_at(self, pts_ns: ArrayLike, format: Format = "rgb") -> Iterator[tuple[int, VideoFrame]]:  # noqa: A002
+        """Decode frames by time, in any order, each once: yields `(position in pts_ns, frame)` as they are decoded.
+
+        Positions of one frame follow each other, and share its `data`.
+
+        Raises:
+            FrameError, MediaError: As `frame_at`.
+        """
+        return self._frames(self._clock.ticks(pts_ns), format)
+
+    def get_frames_played_at(self, seconds: ArrayLike) -> VideoBatch:
+        """Decode the frames on screen at some times, in float seconds, in the order asked.
+
+        Raises:
+            FrameError: A time is outside of the stream, or no number.
+        """
+        times = np.atleast_1d(np.asarray(seconds, dtype=np.float64)).tolist()
+        ticks = [self._clock.tick_at_seconds(time) for time in times]
+        frames: list[VideoFrame | None] = [None] * len(ticks)
+        for position, frame in self._frames(ticks, "rgb"):
+            frames[position] = frame
+        return self._batch([frame for frame in frames if frame is not None])
+
+    def get_frames_played_in_range(
+        self, start_seconds: float, stop_seconds: float, fps: float | None = None
+    ) -> VideoBatch:
+        """Decode every frame that is on screen in `[start, stop)`; with `fps`, what is on screen at each of its ticks.
+
+        Raises:
+            FrameError: The range is not within the stream, or ends before it starts, or `fps` is not positive.
+        """
+        if not start_seconds <= stop_seconds:
+            raise FrameError(f"range from {start_seconds} to {stop_seconds} s ends before it starts: {self._name}")
+        if fps is not None and not (fps > 0 and math.isfinite(fps)):
+            raise FrameError(f"{fps} frames a second: expected a number above 0")
+        begin, end = self.metadata.begin_stream_seconds, self.metadata.end_stream_seconds
+        if start_seconds < begin or stop_seconds > end:
+            raise FrameError(
+                f"range from {start_seconds} to {stop_seconds} s is not within the stream, which runs from {begin} to "
+                f"{end} s: {self._name}"
+            )
+        if start_seconds == stop_seconds:
+            return self._batch([])
+        if fps is not None:
+            # In exact numbers; what comes by rounding within a millionth of a step of the end is the end.
+            count = math.ceil((Fraction(stop_seconds) - Fraction(start_seconds)) * Fraction(fps) - _ROUNDING)
+            return self.get_frames_played_at([start_seconds + at / fps for at in range(max(1, count))])
+        stop = self._clock.tick_before_seconds(stop_seconds)
+        with explained(self._name):
+            frames = [self._frame(self._clock.tick_at_seconds(start_seconds), "rgb")]
+            while (tick := self._stream.until) <= stop:
+                frames.append(self._frame(tick, "rgb"))
+        return self._batch(frames)
+
+    def close(self) -> None:
+        """Close the file. Safe to call again."""
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _frame(self, tick: int, wanted: Format) -> VideoFrame:
+        frame = self._stream.at(tick)
+        pts = frame.pts
+        assert pts is not None  # noqa: S101 - `at` gives none without
+        begin, end = self._ns(pts), self._clock.ns(self._stream.until)
+        return VideoFrame(self._raster.array(frame, wanted), begin, end)
+
+    def _ns(self, tick: int) -> int:
+        time_ns = self._clock.ns(tick)
+        if not -_FAR <= time_ns < _FAR:
+            raise MediaError(f"video has a frame at {time_ns} ns, which no reference can name: {self._name}")
+        return time_ns
+
+    def _frames(self, ticks: Sequence[int], wanted: Format) -> Iterator[tuple[int, VideoFrame]]:
+        with explained(self._name):
+            last: VideoFrame | None = None
+            for position in sorted(range(len(ticks)), key=ticks.__getitem__):
+                tick = ticks[position]
+                if last is None or tick >= self._clock.tick(last.until_ns):
+                    last = self._frame(tick, wanted)
+                yield position, last
+
+    def _batch(self, frames: Sequence[VideoFrame]) -> VideoBatch:
+        sizes = {frame.data.shape for frame in frames}
+        if len(sizes) > 1:
+            raise FrameError(f"frames of shapes {sorted(sizes)} don't fit one batch: ask for them apart: {self._name}")
+        empty = (0, self.metadata.height, self.metadata.width, 3) if not frames else ()
+        data = np.stack([frame.data for frame in frames]) if frames else np.empty(empty, np.uint8)
+        begins = [self._clock.tick(frame.pts_ns) for frame in frames]
+        ends = [self._clock.tick(frame.until_ns) for frame in frames]
+        return VideoBatch(
+            np.ascontiguousarray(data.transpose(0, 3, 1, 2)),
+            np.array([frame.pts_ns for frame in frames], dtype=np.int64),
+            np.array([self._clock.seconds(begin) for begin in begins]),
+            np.array([self._clock.seconds(end - begin) for begin, end in zip(begins, ends, strict=True)]),
+        )
+
+
+def _path_uri(path: PathLike[str]) -> str:
+    """A path object is never a uri, whatever its name looks like."""
+    text = fsdecode(path)
+    return f"./{text}" if scheme(text) else text

@@ -1,0 +1,1 @@
+"""Playing topics in a terminal."""

@@ -1,0 +1,1 @@
+"""The proof that a dataset shows what its log showed."""

@@ -1,0 +1,151 @@
+"""Checking one converted topic, row by row: against the messages it replaced, or by its own files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import nan
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaref_tools.dataset.frames import FrameRow, FramesTable
+from mediaref_tools.errors import DatasetError, ImageError, MediarefError
+from mediaref_tools.image import ImageValue
+from mediaref_tools.log import Message, Record
+from mediaref_tools.media.datauri import DataURI
+from mediaref_tools.pixels.picture import PixelDecoder, luma
+from mediaref_tools.proof.judge import Judge, SegmentFrames, psnr_db
+
+__all__ = ["TopicCheck"]
+
+
+class TopicCheck:
+    """What is right and wrong with one topic. `wrong` and `missing` are indices of frames.
+
+    `add` and `decode` are for one thread at a time, `record` for one other.
+    """
+
+    def __init__(self, dataset: Path, table: FramesTable, topic: str) -> None:
+        self.topic = topic
+        self.wrong: dict[int, str] = {}
+        self.missing: dict[int, str] = {}
+        self.frames = 0
+        self.embedded = 0
+        self._psnr_db: list[float] = []
+        self._rows = table.rows(topic)
+        self._records = table.rows(topic)
+        self._recorded = 0
+        self._shown = SegmentFrames(dataset)
+        self._judge = Judge()
+        self._decoder = PixelDecoder()
+
+    @property
+    def psnr_db(self) -> NDArray[np.float32]:
+        """PSNR of each row's frame against its source, (N,) float32; NaN where it is embedded or did not decode."""
+        return np.array(self._psnr_db, np.float32)
+
+    def add(self, message: Message, read: Callable[[Message], ImageValue]) -> None:
+        """Compare the next image message of the source with the frame that its row's reference shows."""
+        row = next(self._rows, None)
+        if row is None:
+            self.missing[self.frames] = "the frames table has no row for it"
+            self.frames += 1
+            return
+        self._count(row)
+        if row.log_time_ns != message.log_time_ns:
+            self.wrong[row.index] = f"its row is for log time {row.log_time_ns}, its message for {message.log_time_ns}"
+        try:
+            image = read(message)
+        except ImageError:
+            image = ImageValue(message.data, "", compressed=False)
+        self._psnr_db.append(self._compare(row, image))
+
+    def _compare(self, row: FrameRow, image: ImageValue) -> float:
+        """PSNR of the frame that a row's reference shows; NaN where it shows none to compare."""
+        shown = self._show(row)
+        if row.status == "embedded":
+            if not _embeds(row.uri, image.data):
+                self.wrong[row.index] = "its data URI does not hold the message's own bytes"
+            return nan
+        try:
+            source = luma(self._decoder.picture(image))
+        except ImageError as error:
+            self.wrong[row.index] = f"there is video for a message whose image can't be decoded: {error}"
+            return nan
+        if shown is None:
+            return nan
+        if shown.shape != source.shape:
+            self.wrong[row.index] = f"shows {shown.shape[1]}x{shown.shape[0]} of {source.shape[1]}x{source.shape[0]}"
+            return nan
+        self._judge.add(row.index, shown, source)
+        return psnr_db(shown, source)
+
+    def decode(self) -> None:
+        """Decode every frame that the rows name, with no source to compare it with."""
+        for row in self._rows:
+            self._count(row)
+            self._show(row)
+        self._shown.close()
+
+    def finish(self) -> None:
+        """Count what the source did not ask for, and judge the last frame."""
+        self._judge.finish()
+        self._shown.close()
+        for row in self._rows:
+            self._count(row)
+            self.wrong[row.index] = "there is no message that it stands for"
+        self.wrong |= dict.fromkeys(self._judge.wrong, "shows the picture of the frame before or after it")
+
+    def record(self, message: Message, record: Record | None) -> None:
+        """Compare the next record of the rewritten log with its row."""
+        row = next(self._records, None)
+        number = self._recorded
+        self._recorded += 1
+        if row is None:
+            self.wrong[number] = "the frames table has no row for its record"
+        elif record is None:
+            self.wrong[number] = "its message in the log is no record"
+        elif (record.ref.uri, record.ref.pts_ns, message.log_time_ns) != (row.uri, row.pts_ns, row.log_time_ns):
+            self.wrong[number] = (
+                f"its record says {record.ref.uri[:100]} {record.ref.pts_ns} at log time {message.log_time_ns}, "
+                f"its row {row.uri[:100]} {row.pts_ns} at {row.log_time_ns}"
+            )
+
+    def finish_records(self) -> None:
+        """Count rows that no record stands for."""
+        for row in self._records:
+            self.missing[row.index] = "the log has no record for it"
+
+    def problems(self) -> list[str]:
+        """One line a frame that is wrong or missing."""
+        return [
+            f"{self.topic} frame {frame} is {what}: {why}"
+            for what, found in (("wrong", self.wrong), ("missing", self.missing))
+            for frame, why in sorted(found.items())
+        ]
+
+    def _count(self, row: FrameRow) -> None:
+        if row.index != self.frames:
+            self.wrong[row.index] = f"row {self.frames} of the topic has index {row.index}"
+        self.frames += 1
+        self.embedded += row.status == "embedded"
+
+    def _show(self, row: FrameRow) -> NDArray[np.uint8] | None:
+        if row.status == "embedded":
+            return None
+        try:
+            shown = self._shown.at(row)
+        except DatasetError as error:
+            self.wrong[row.index] = str(error)
+            return None
+        if shown is None:
+            self.missing[row.index] = f"nothing decodes at pts_ns {row.pts_ns}: {row.uri}"
+        return shown
+
+
+def _embeds(uri: str, data: bytes | memoryview) -> bool:
+    try:
+        return DataURI.from_uri(uri).decoded_data == data
+    except MediarefError:
+        return False

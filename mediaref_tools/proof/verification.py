@@ -1,0 +1,198 @@
+"""Proving a dataset: by its own files, or against the log that it was made from."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
+from functools import partial
+from hashlib import file_digest
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaref_tools.dataset.frames import FramesTable
+from mediaref_tools.dataset.manifest import Manifest
+from mediaref_tools.errors import ImageError
+from mediaref_tools.lanes import Backlog, Lanes
+from mediaref_tools.log import LogReader, Message, Record
+from mediaref_tools.media.trust import inside
+from mediaref_tools.plugins import open_log
+from mediaref_tools.progress import Meter, OnProgress, no_progress
+from mediaref_tools.proof.check import TopicCheck
+from mediaref_tools.proof.comparison import Comparison, compare
+from mediaref_tools.report import VerifyReport, quality
+
+__all__ = ["Findings", "check", "verify"]
+
+_BACKLOG_BYTES = 64 * 2**20
+_BACKLOG_ITEMS = 256
+_SHOWN = 100
+
+
+class Findings(NamedTuple):
+    """What a check of a dataset found. `psnr_db` by topic is empty where there was no source to measure against."""
+
+    frames: int
+    wrong: int
+    missing: int
+    embedded: int
+    psnr_db: Mapping[str, NDArray[np.float32]]
+    comparison: Comparison | None
+    problems: tuple[str, ...]
+
+
+def verify(
+    dataset: str | Path, *, against: str | Path | None = None, on_progress: OnProgress = no_progress
+) -> VerifyReport:
+    """Prove a dataset again.
+
+    Every segment's checksum, every record of the rewritten log against its row, every row's frame decoded at exactly
+    its time. With `against`, every frame against its own source picture and its neighbours', and every message that is
+    not an image against the source's, byte for byte.
+
+    Args:
+        dataset: A dataset folder.
+        against: The log that it was made from.
+        on_progress: Called with how far it has come, from this thread.
+
+    Raises:
+        DatasetError: The folder is no dataset, or one of its files can't be read at all.
+        LogError: The log at `against` can't be read.
+
+    Examples:
+        >>> report = mrt.verify("drive/", against="drive.mcap")
+        >>> report.frames, report.wrong, report.missing, report.messages_different
+        (178, 0, 0, 0)
+    """
+    begun = time.monotonic()
+    folder = Path(dataset)
+    manifest = Manifest.read(folder)
+    with (
+        closing(FramesTable(folder)) as table,
+        open_log(inside(folder, manifest.log)) as log,
+        nullcontext() if against is None else open_log(Path(against)) as source,
+    ):
+        found = check(folder, manifest, table, log, source, on_progress)
+        psnr = found.psnr_db or {topic: table.psnr_db(topic) for topic in table.topics}
+    damaged = _checksums(folder, manifest)
+    mean, first_percentile = quality(psnr.values())
+    return VerifyReport(
+        dataset=str(folder),
+        against=None if against is None else str(against),
+        frames=found.frames,
+        wrong=found.wrong,
+        missing=found.missing,
+        embedded=found.embedded,
+        psnr_mean_db=mean,
+        psnr_p1_db=first_percentile,
+        messages_compared=None if found.comparison is None else found.comparison.compared,
+        messages_different=None if found.comparison is None else found.comparison.different,
+        problems=(*damaged, *found.problems)[:_SHOWN],
+        seconds=round(time.monotonic() - begun, 3),
+    )
+
+
+def check(
+    dataset: Path,
+    manifest: Manifest,
+    table: FramesTable,
+    log: LogReader,
+    source: LogReader | None,
+    on_progress: OnProgress,
+) -> Findings:
+    """Check a dataset's rows, records and frames, against its source if that is given."""
+    checks = {entry.topic: TopicCheck(dataset, table, entry.topic) for entry in manifest.topics}
+    meter = Meter(on_progress, "verify" if source is None else "prove", manifest.messages)
+    comparison: Comparison | None = None
+    with Lanes(os.cpu_count() or 1) as lanes:
+        records = _Records(log, checks, meter)
+        if source is None:
+            work = [lanes.submit(topic, found.decode) for topic, found in checks.items()]
+            for _ in records.others():
+                pass
+            for future in work:
+                future.result()
+        else:
+            comparison = compare(_images(source, checks, lanes), records.others())
+    meter.end()
+    for found in checks.values():
+        found.finish()
+        found.finish_records()
+    problems = [line for found in checks.values() for line in found.problems()]
+    problems += [
+        f"{entry.topic} has {checks[entry.topic].frames} rows, the manifest says {entry.frames} frames"
+        for entry in manifest.topics
+        if checks[entry.topic].frames != entry.frames
+    ]
+    if records.messages != manifest.messages:
+        problems.append(f"the log has {records.messages} messages, the manifest says {manifest.messages}")
+    return Findings(
+        frames=sum(found.frames for found in checks.values()),
+        wrong=sum(len(found.wrong) for found in checks.values()),
+        missing=sum(len(found.missing) for found in checks.values()),
+        embedded=sum(found.embedded for found in checks.values()),
+        psnr_db={} if source is None else {topic: found.psnr_db for topic, found in checks.items()},
+        comparison=comparison,
+        problems=tuple(problems),
+    )
+
+
+def _images(source: LogReader, checks: Mapping[str, TopicCheck], lanes: Lanes) -> Iterator[Message]:
+    """The source's messages that were copied, while its image messages go to their checks."""
+    backlog: Backlog[None, None] = Backlog(most_bytes=_BACKLOG_BYTES, most_items=_BACKLOG_ITEMS)
+    for message in source.messages():
+        found = checks.get(message.channel.topic) if message.channel.role == "image" else None
+        if found is None:
+            yield message
+            continue
+        work: Callable[[], None] = partial(found.add, message, source.image)
+        for _ in backlog.put(None, lanes.submit(found.topic, work), len(message.data)):
+            pass
+    for _ in backlog.drain():
+        pass
+
+
+class _Records:
+    """The rewritten log's messages: records go to their checks, `others` yields what was copied."""
+
+    def __init__(self, log: LogReader, checks: Mapping[str, TopicCheck], meter: Meter) -> None:
+        self.messages = 0
+        self._log, self._checks, self._meter = log, checks, meter
+
+    def others(self) -> Iterator[Message]:
+        for message in self._log.messages():
+            self.messages += 1
+            self._meter.step()
+            found = self._checks.get(message.channel.topic)
+            record = None if found is None else _record(self._log, message)
+            if found is not None and (record is not None or message.channel.role == "record"):
+                found.record(message, record)
+            else:
+                yield message
+
+
+def _record(log: LogReader, message: Message) -> Record | None:
+    try:
+        return log.record(message)
+    except ImageError:  # of a record's type, and damaged: its row has no record then
+        return None
+
+
+def _checksums(dataset: Path, manifest: Manifest) -> list[str]:
+    problems = []
+    for entry in manifest.topics:
+        for segment in entry.segments:
+            path = inside(dataset, segment.uri)
+            try:
+                with path.open("rb") as stream:
+                    same = file_digest(stream, "sha256").hexdigest() == segment.sha256
+            except OSError as error:
+                problems.append(f"segment {segment.uri} can't be read: {error.strerror or error}")
+                continue
+            if not same:
+                problems.append(f"segment {segment.uri} is not the file that was proved: its sha256 differs")
+    return problems

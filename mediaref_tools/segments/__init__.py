@@ -1,0 +1,1 @@
+"""Segments: one video file each, written and read back."""
