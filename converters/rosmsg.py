@@ -113,7 +113,7 @@ def image(message: Message) -> ImageValue:
         return ImageValue(
             value.data.data,
             value.format,
-            compressed=True,
+            kind="file",
             stamp_ns=stamp_ns,
             frame_id=frame_id,
             type=message.channel.type,
@@ -121,7 +121,7 @@ def image(message: Message) -> ImageValue:
     return ImageValue(
         value.data.data,
         value.encoding,
-        compressed=False,
+        kind="raw",
         height=int(value.height),
         width=int(value.width),
         step=int(value.step),

@@ -188,7 +188,7 @@ class ReadingContract:
                 value = reader.image(message)
                 assert isinstance(value, ImageValue)
                 assert len(value.data) > 0
-                assert value.compressed or value.height * value.step <= len(value.data)
+                assert value.kind != "raw" or value.height * value.step <= len(value.data)
                 assert value.type == message.channel.type
             else:
                 assert isinstance(reader.record(message), Record | None)

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, Literal
 
-__all__ = ["ImageValue", "sniff"]
+__all__ = ["ImageKind", "ImageValue", "VideoCodec", "sniff", "video_codec"]
+
+ImageKind = Literal["raw", "file", "packet"]
+"""What an image message carries: raw pixels, an image file, or one packet of a camera's own video."""
+
+VideoCodec = Literal["h264", "h265", "vp9", "av1"]
+
+# The spellings of codecs, and of encoders after which drivers name what they send.
+_CODECS: Final[dict[str, VideoCodec]] = {
+    "h264": "h264", "h.264": "h264", "avc": "h264", "avc1": "h264", "libx264": "h264", "x264": "h264",
+    "h265": "h265", "h.265": "h265", "hevc": "h265", "libx265": "h265", "x265": "h265",
+    "vp9": "vp9", "libvpx-vp9": "vp9",
+    "av1": "av1", "libsvtav1": "av1", "libaom-av1": "av1", "librav1e": "av1",
+}  # fmt: skip
+_HARDWARE: Final = ("nvenc", "nvmpi", "vaapi", "qsv", "amf", "v4l2m2m", "videotoolbox", "omx", "rkmpp", "mf", "cuvid")
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -36,19 +51,21 @@ class ImageValue:
     """One image message's content. `data` may be a view into the message.
 
     Attributes:
-        data: Raw pixels (rows of `step` bytes) or the bytes of an image file.
-        encoding: The `sensor_msgs/Image` encoding ("bgr8"), or the `format` text of a compressed image.
-        compressed: True for an image file (`CompressedImage`), False for raw pixels (`Image`).
-        height, width, step: Rows, columns, bytes a row; 0 in a compressed image, whose file knows.
+        data: Raw pixels (rows of `step` bytes), the bytes of an image file, or those of a video packet.
+        encoding: The `sensor_msgs/Image` encoding ("bgr8"), the `format` text of a compressed image, or what names a
+            packet's codec ("h264", "hevc_nvenc;yuv420p;bgr8;bgr8").
+        kind: Which of these it is.
+        height, width, step: Rows, columns, bytes a row; 0 where the file or packet knows.
         is_bigendian: The message's flag, as it stands (often wrong on 8-bit data).
         stamp_ns: header.stamp, or None where the message has no header.
         frame_id: header.frame_id, or "".
         type: The message's type as the container spells it.
+        counter: The sender's own count of a packet, where it has one: a gap in it is a packet that is missing.
     """
 
     data: bytes | memoryview
     encoding: str
-    compressed: bool
+    kind: ImageKind
     height: int = 0
     width: int = 0
     step: int = 0
@@ -56,15 +73,30 @@ class ImageValue:
     stamp_ns: int | None = None
     frame_id: str = ""
     type: str = ""
+    counter: int | None = None
 
     def __repr__(self) -> str:
-        kind = "compressed" if self.compressed else f"{self.width}x{self.height} step={self.step}"
-        return f"ImageValue({self.encoding!r}, {kind}, {len(self.data)} bytes, stamp_ns={self.stamp_ns})"
+        shape = f"{self.width}x{self.height} step={self.step}" if self.kind == "raw" else self.kind
+        return f"ImageValue({self.encoding!r}, {shape}, {len(self.data)} bytes, stamp_ns={self.stamp_ns})"
 
     @property
     def media_type(self) -> str:
-        """The media type told by the first bytes; raw pixels are `application/octet-stream`."""
-        return sniff(self.data) if self.compressed else "application/octet-stream"
+        """The media type: a file's told by its first bytes, a packet's by its codec; raw pixels are octets."""
+        if self.kind == "packet":
+            codec = video_codec(self.encoding)
+            return "application/octet-stream" if codec is None else f"video/{codec}"
+        return sniff(self.data) if self.kind == "file" else "application/octet-stream"
+
+
+def video_codec(text: str) -> VideoCodec | None:
+    """The codec that a text names, whatever else it says: "h264", "H265", "hevc_nvenc;yuv420p;bgr8;bgr8" …
+
+    Returns:
+        None where it names none that is known ("jpeg", "rgb8; png compressed").
+    """
+    name = text.split(";")[0].strip().lower()
+    name, _, way = name.partition("_")
+    return _CODECS.get(name) if way in ("", *_HARDWARE) else None
 
 
 def sniff(data: bytes | memoryview) -> str:

@@ -74,7 +74,7 @@ class ToyReader:
             data = base64.b64decode(content["file"], validate=True)
         except (ValueError, KeyError, TypeError) as error:
             raise ImageError(f"not a picture: {error}") from error
-        return ImageValue(data, "jpeg", compressed=True, stamp_ns=content["stamp"], type=message.channel.type)
+        return ImageValue(data, "jpeg", kind="file", stamp_ns=content["stamp"], type=message.channel.type)
 
     def record(self, message: Message) -> Record | None:
         try:

@@ -86,7 +86,7 @@ class Track:
             image = read(message)
         except ImageError as error:
             # Nothing in it can be told apart: the whole message is what must not be lost.
-            image = ImageValue(message.data, "", compressed=False, type=message.channel.type)
+            image = ImageValue(message.data, "", kind="raw", type=message.channel.type)
             return self._embed(message, image, f"application/x-{message.channel.encoding}", error)
         try:
             picture = self._decoder.picture(image)
@@ -130,7 +130,7 @@ class Track:
         self.bytes_out += len(image.data)
         self.bytes_embedded += len(image.data)
         self._embedded_bytes += len(image.data)
-        width, height = file_size(image.data) if image.compressed else (image.width, image.height)
+        width, height = file_size(image.data) if image.kind == "file" else (image.width, image.height)
         record = self._take(message, image, MediaRef(uri=DataURI.from_bytes(image.data, media_type).uri), width, height)
         if self._embedded_bytes > _EMBEDDED_BYTES:
             self._finish()
@@ -149,8 +149,8 @@ class Track:
                 keyframe=False,
                 width=width,
                 height=height,
-                source_encoding="" if image.compressed else image.encoding,
-                source_format=image.encoding if image.compressed else "",
+                source_encoding="" if image.kind == "file" else image.encoding,
+                source_format=image.encoding if image.kind == "file" else "",
                 byte_offset=None,
                 byte_size=None,
                 status="video" if ref.is_video else "embedded",

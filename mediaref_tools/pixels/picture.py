@@ -51,7 +51,7 @@ class PixelDecoder:
             ImageError: It can't become 8-bit 4:2:0 video without losing more than video loses: undecodable, short
                 of data, empty, 16-bit, transparent, or of an encoding that is not handled.
         """
-        return self._file(image) if image.compressed else self._raw(image)
+        return self._file(image) if image.kind == "file" else self._raw(image)
 
     def _file(self, image: ImageValue) -> Picture:
         if len(image.data) == 0:

@@ -58,7 +58,7 @@ class TopicCheck:
         try:
             image = read(message)
         except ImageError:
-            image = ImageValue(message.data, "", compressed=False)
+            image = ImageValue(message.data, "", kind="raw")
         self._psnr_db.append(self._compare(row, image))
 
     def _compare(self, row: FrameRow, image: ImageValue) -> float:

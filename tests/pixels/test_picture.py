@@ -43,14 +43,14 @@ def file(rgb: Pixels | Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def compressed(data: bytes, text: str = "bgr8; compressed") -> Picture:
-    return PixelDecoder().picture(ImageValue(data, text, compressed=True))
+    return PixelDecoder().picture(ImageValue(data, text, kind="file"))
 
 
 def raw(pixels: Pixels, encoding: str, padding: int = 0, extra: bytes = b"") -> ImageValue:
     height, width = pixels.shape[:2]
     rows = pixels.reshape(height, -1)
     whole = np.concatenate((rows, np.full((height, padding), 0xAA, np.uint8)), axis=1)
-    return ImageValue(whole.tobytes() + extra, encoding, False, height, width, whole.shape[1])
+    return ImageValue(whole.tobytes() + extra, encoding, "raw", height, width, whole.shape[1])
 
 
 def as_encoded(rgb: Pixels, encoding: str) -> Pixels:
@@ -200,9 +200,9 @@ def test_bytes_after_the_pixels_are_ignored_and_missing_ones_are_not() -> None:
     np.testing.assert_array_equal(luma(compressed(jpeg + b"\0" * 64)), luma(compressed(jpeg)))
     short = raw(rgb, "rgb8", 4)
     with pytest.raises(ImageError, match="bytes of data are less than step 244 x height 48"):
-        PixelDecoder().picture(ImageValue(short.data[:-1], "rgb8", False, 48, 80, 244))
+        PixelDecoder().picture(ImageValue(short.data[:-1], "rgb8", "raw", 48, 80, 244))
     with pytest.raises(ImageError, match="step 239 is less than a row"):
-        PixelDecoder().picture(ImageValue(short.data, "rgb8", False, 48, 80, 239))
+        PixelDecoder().picture(ImageValue(short.data, "rgb8", "raw", 48, 80, 239))
 
 
 def test_pictures_in_a_row_do_not_bleed_into_each_other() -> None:
@@ -210,7 +210,7 @@ def test_pictures_in_a_row_do_not_bleed_into_each_other() -> None:
     for kind, sizes in (("png", ((80, 48), (80, 48), (81, 49))), ("jpeg", ((80, 48), (80, 48)))):
         pictures = [file(numbered_image(n * 9, *size)[:: (-1) ** n], kind) for n, size in enumerate(sizes)]
         alone = [luma(compressed(data)).copy() for data in pictures]
-        together = [decoder.picture(ImageValue(data, "", compressed=True)) for data in pictures]  # all kept alive
+        together = [decoder.picture(ImageValue(data, "", kind="file")) for data in pictures]  # all kept alive
         for one, other in zip(alone, together, strict=True):
             np.testing.assert_array_equal(one, luma(other))
     rows = [decoder.picture(raw(numbered_image(n, 81, 49), "rgb8")) for n in (1, 40)]
@@ -220,7 +220,7 @@ def test_pictures_in_a_row_do_not_bleed_into_each_other() -> None:
 def test_the_source_bytes_are_left_alone_and_views_are_taken() -> None:
     pixels = bytearray(raw(numbered_image(1, 81, 49), "bgr8", 1).data)
     before = bytes(pixels)
-    picture = PixelDecoder().picture(ImageValue(memoryview(pixels), "bgr8", False, 49, 81, 244))
+    picture = PixelDecoder().picture(ImageValue(memoryview(pixels), "bgr8", "raw", 49, 81, 244))
     plane(picture.frame, 0)[:] = 7
     assert bytes(pixels) == before
     jpeg = file(numbered_image(1, 80, 48), "jpeg")
@@ -238,4 +238,4 @@ def test_media_types_are_told_by_first_bytes_alone() -> None:
         data = file(numbered_image(1, 80, 48), kind)
         assert sniff(data) == sniff(memoryview(data)) == f"image/{kind}"
     assert sniff(b"") == sniff(b"\xff\xd8") == sniff(b"RIFF1234WAVE") == "application/octet-stream"
-    assert ImageValue(b"\xff\xd8\xff", "rgb8", compressed=False).media_type == "application/octet-stream"
+    assert ImageValue(b"\xff\xd8\xff", "rgb8", kind="raw").media_type == "application/octet-stream"

@@ -19,7 +19,7 @@ from tests.pixels.test_picture import as_encoded, compressed, file, raw
 @pytest.mark.parametrize(("width", "height"), [(0, 48), (80, 0), (0, 0), (2**20, 2**20)])
 def test_sizes_out_of_range_are_refused(width: int, height: int) -> None:
     with pytest.raises(ImageError, match=f"image of {width}x{height} pixels"):
-        PixelDecoder().picture(ImageValue(b"\0" * 100_000, "mono8", False, height, width, width))
+        PixelDecoder().picture(ImageValue(b"\0" * 100_000, "mono8", "raw", height, width, width))
 
 
 @pytest.mark.parametrize("encoding", ["rgba8", "bgra8"])
@@ -83,7 +83,7 @@ def test_what_can_not_become_video_is_refused_with_the_reason(data: bytes, text:
 @pytest.mark.parametrize("encoding", ["16UC1", "mono16", "32FC1", "bayer_rggb8", "8UC3", "RGB8", "", "yuv422"])
 def test_other_encodings_are_refused_by_name(encoding: str) -> None:
     with pytest.raises(ImageError, match=f"encoding '{encoding}' is not handled"):
-        PixelDecoder().picture(ImageValue(b"\0" * 64, encoding, False, 4, 4, 16))
+        PixelDecoder().picture(ImageValue(b"\0" * 64, encoding, "raw", 4, 4, 16))
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -124,7 +124,7 @@ def test_damaged_files_give_a_picture_or_image_error() -> None:
             for at in rng.integers(0, len(data), 3):
                 damaged[at] = rng.integers(256)
             try:
-                decoder.picture(ImageValue(bytes(damaged), "", compressed=True))
+                decoder.picture(ImageValue(bytes(damaged), "", kind="file"))
             except ImageError:
                 refused += 1
         assert refused > 0

@@ -41,7 +41,7 @@ def coded(pictures: Lumas, encoding: Encoding) -> Shown:
         writer: SegmentWriter | None = None
         for at, pixels in enumerate(pictures):
             height, width = pixels.shape
-            picture = decoder.picture(ImageValue(pixels.tobytes(), "mono8", False, height, width, width))
+            picture = decoder.picture(ImageValue(pixels.tobytes(), "mono8", "raw", height, width, width))
             sources.append(luma(picture).copy())
             writer = writer or SegmentWriter(path, encoding, picture.frame.width, picture.frame.height)
             writer.add(picture.frame, at * 33_333)

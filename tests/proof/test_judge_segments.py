@@ -49,7 +49,7 @@ def test_frames_are_chosen_at_exactly_their_times(tmp_path: Path) -> None:
     sources = []
     for number, time_us in enumerate(times_us):
         pixels = numbered_image(number * 100, 91, 61)
-        picture = decoder.picture(ImageValue(pixels.tobytes(), "rgb8", False, 61, 91, 273))
+        picture = decoder.picture(ImageValue(pixels.tobytes(), "rgb8", "raw", 61, 91, 273))
         sources.append(luma(picture).copy())
         writer.add(picture.frame, time_us)
     table = np.stack(writer.close().packets, axis=1).tolist()

@@ -270,7 +270,7 @@ def test_pictures_one_off_are_noticed_against_the_log_alone(dataset: Path, log: 
     writer = SegmentWriter(segment(dataset), encoding(SETTINGS), 80, 48)
     for number in range(10):
         pixels = numbered_image(max(number - 1, 0), 80, 48).tobytes()
-        picture = PixelDecoder().picture(ImageValue(pixels, "rgb8", False, 48, 80, 240))
+        picture = PixelDecoder().picture(ImageValue(pixels, "rgb8", "raw", 48, 80, 240))
         writer.add(picture.frame, number * STEP_NS // 1000)
     writer.close()
     accept_segments(dataset)

@@ -49,7 +49,7 @@ TIMES_US = [
 
 def frame(number: int, width: int = WIDTH, height: int = HEIGHT) -> av.VideoFrame:
     rgb = numbered_image(number, width, height)
-    return PixelDecoder().picture(ImageValue(rgb.tobytes(), "rgb8", False, height, width, 3 * width)).frame
+    return PixelDecoder().picture(ImageValue(rgb.tobytes(), "rgb8", "raw", height, width, 3 * width)).frame
 
 
 def write(path: Path, encoding: Encoding, times_us: Sequence[int]) -> SegmentFile:
@@ -162,7 +162,7 @@ def test_levels_and_colours_survive(encoding: Encoding, tmp_path: Path) -> None:
     """Black, white and flat colours come back within the codec's error: a range conversion would be off by 16."""
     colours = np.array([[0, 0, 0], [255, 255, 255], [200, 40, 40], [40, 60, 200]], np.uint8)
     rgb = np.ascontiguousarray(colours.reshape(1, 4, 3).repeat(64, 0).repeat(32, 1))
-    picture = PixelDecoder().picture(ImageValue(rgb.tobytes(), "rgb8", False, 64, 128, 384))
+    picture = PixelDecoder().picture(ImageValue(rgb.tobytes(), "rgb8", "raw", 64, 128, 384))
     sent = [plane(picture.frame, at)[:, : 128 // (1 + (at > 0))].copy() for at in range(3)]
     writer = SegmentWriter(tmp_path / "s.mp4", encoding._replace(crf=10), 128, 64)
     writer.add(picture.frame, 0)
@@ -266,7 +266,7 @@ def test_odd_sizes_are_refused(tmp_path: Path) -> None:
 
 @BOTH
 def test_the_smallest_coded_size_is_accepted(encoding: Encoding, tmp_path: Path) -> None:
-    pixel = PixelDecoder().picture(ImageValue(b"\xc8", "mono8", False, 1, 1, 1)).frame
+    pixel = PixelDecoder().picture(ImageValue(b"\xc8", "mono8", "raw", 1, 1, 1)).frame
     writer = SegmentWriter(tmp_path / "s.mp4", encoding, pixel.width, pixel.height)
     writer.add(pixel, 0)
     writer.close()
