@@ -185,7 +185,7 @@ def _inspect_dataset(path: Path) -> DatasetSummary:
         messages=manifest.messages,
         bytes=size,
         ratio=size / manifest.source.bytes if manifest.source.bytes else None,
-        topics=tuple(_topic(entry, manifest) for entry in manifest.topics),
+        topics=tuple(_topic(entry) for entry in manifest.topics),
         kept=manifest.kept,
         losses=manifest.losses,
         warnings=manifest.warnings,
@@ -195,14 +195,14 @@ def _inspect_dataset(path: Path) -> DatasetSummary:
     )
 
 
-def _topic(entry: TopicEntry, manifest: Manifest) -> TopicSummary:
+def _topic(entry: TopicEntry) -> TopicSummary:
     in_video = sum(segment.frames for segment in entry.segments)
     first_ns = min((segment.first_log_time_ns for segment in entry.segments), default=None)
     last_ns = max((segment.last_log_time_ns for segment in entry.segments), default=None)
     return TopicSummary(
         topic=entry.topic,
         type=entry.type,
-        codec=entry.segments[0].codec if entry.segments else manifest.settings.codec,
+        codec=entry.codec,
         frames=entry.frames,
         embedded=entry.embedded,
         rate_hz=_rate_hz(in_video, first_ns, last_ns),

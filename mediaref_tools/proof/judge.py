@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from mediaref_tools.dataset.frames import FrameRow
 from mediaref_tools.errors import ProofError
 from mediaref_tools.media.trust import inside
-from mediaref_tools.pixels.picture import plane
 from mediaref_tools.segments.segment import TIME_BASE, read_packets
 
 __all__ = ["Judge", "SegmentFrames", "psnr_db"]
@@ -50,14 +49,15 @@ class SegmentFrames:
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._next: tuple[int, av.VideoFrame] | None = None
 
-    def at(self, row: FrameRow) -> NDArray[np.uint8] | None:
-        """The luma (height, width) uint8 of the frame that the row's reference chooses, or None if there is none.
+    def at(self, row: FrameRow) -> av.VideoFrame | None:
+        """The frame that the row's reference chooses, no smaller than its picture, or None if there is none.
 
         By the specification's rule: the frame with `pts[i] <= pts_ns < pts[i + 1]`.
 
         Raises:
             DatasetError: The reference leads out of the dataset.
-            ProofError: The frame chosen does not lie at the reference's own time, or not where the row says.
+            ProofError: The frame chosen does not lie at the reference's own time, or not where the row says, or is
+                smaller than the row's picture.
         """
         if row.pts_ns is None:
             return None
@@ -79,7 +79,26 @@ class SegmentFrames:
             raise ProofError(
                 f"its packet is {self._packets.get(row.pts_ns)} in the file, {packet} in its row: {row.uri}"
             )
-        return plane(chosen[1], 0)[: row.height, : row.width]
+        frame = chosen[1]
+        if frame.width < row.width or frame.height < row.height:
+            raise ProofError(
+                f"frame of {frame.width}x{frame.height} for a picture of {row.width}x{row.height}: {row.uri}"
+            )
+        return frame
+
+    def packet(self, row: FrameRow) -> bytes:
+        """The bytes of a row's packet, as they lie in the file.
+
+        Raises:
+            ProofError: They can't be read.
+        """
+        path = inside(self._dataset, row.uri)
+        try:
+            with path.open("rb") as stream:
+                stream.seek(row.byte_offset or 0)
+                return stream.read(row.byte_size or 0)
+        except OSError as error:
+            raise ProofError(f"packet can't be read: {error.strerror or error}: {path}") from error
 
     def close(self) -> None:
         """Let go of the open file."""
