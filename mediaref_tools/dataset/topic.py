@@ -32,7 +32,7 @@ class Refs(Sequence[MediaRef]):
     def __getitem__(self, at: int) -> MediaRef: ...
     @overload
     def __getitem__(self, at: slice) -> list[MediaRef]: ...
-    def __getitem__(self, at: int | slice) -> MediaRef | list[MediaRef | None] | None:
+    def __getitem__(self, at: int | slice) -> MediaRef | list[MediaRef]:
         if isinstance(at, slice):
             return [self[index] for index in range(*at.indices(len(self)))]
         pts_ns = int(self._pts_ns[at])
