@@ -51,6 +51,10 @@ class PixelDecoder:
             ImageError: It can't become 8-bit 4:2:0 video without losing more than video loses: undecodable, short
                 of data, empty, 16-bit, transparent, or of an encoding that is not handled.
         """
+        if image.kind == "packet":
+            raise ImageError(
+                f"a packet of video ({image.encoding!r}) is no picture by itself: it needs those before it"
+            )
         return self._file(image) if image.kind == "file" else self._raw(image)
 
     def _file(self, image: ImageValue) -> Picture:
