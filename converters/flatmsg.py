@@ -22,6 +22,7 @@ from .imagefields import Fields, broken, nanoseconds
 __all__ = ["fields"]
 
 _DEFINITION_MAX = 1 << 20
+_NAME_MAX = 64
 _UBYTE, _UINT, _STRING, _VECTOR, _OBJECT = 4, 8, 13, 14, 15  # reflection.BaseType
 _TYPES = {
     "timestamp": (_OBJECT, 0),
@@ -75,10 +76,10 @@ def _slots(name: str, definition: bytes) -> Mapping[str, int] | str:
     try:
         found: dict[str, int] = {}
         for declared in _tables(_root(memoryview(definition)), 0):
-            if _named(declared, name):
+            if _name(declared) == name:
                 for field in _tables(declared, 1):
-                    known = next((each for each in _TYPES if each not in found and _named(field, each)), None)
-                    if known is not None:
+                    known = _name(field)
+                    if known in _TYPES and known not in found:
                         _check_type(field, known)
                         found[known] = _number(field, 2, number_types.Uint16Flags)
                 break
@@ -130,6 +131,7 @@ def _tables(table: Table, slot: int) -> Iterator[Table]:
             yield Table(table.Bytes, table.Indirect(place))
 
 
-def _named(table: Table, name: str) -> bool:
-    at, wanted = _at(table, 0), name.encode()
-    return bool(at) and int(table.VectorLen(at)) == len(wanted) and _vector(table, at) == wanted
+def _name(table: Table) -> str:
+    """The name of a table or field; "" for one that is longer than any that matters, which may stand there often."""
+    at = _at(table, 0)
+    return str(_vector(table, at), "utf-8") if at and table.VectorLen(at) <= _NAME_MAX else ""

@@ -109,17 +109,22 @@ def _store(encoding: str) -> Typestore:
         store.register(get_types_from_msg((folder / f"{name}.msg").read_text("utf-8"), f"mediaref_msgs/msg/{name}"))
     for name, texts in _LAYOUTS.items():
         for number, text in enumerate(texts):
-            store.register({_layout(name, number): ([], _fields(name, text))})
+            # Not as a bool, of which rosbags takes any byte: it is what tells the layouts of one type apart.
+            store.register({_layout(name, number): ([], _fields(name, text.replace("bool ", "uint8 ")))})
     return store
 
 
 def _deserialize(message: Message) -> Any:
-    reason: Exception | None = None
-    for layout in _layouts(full_name(message.channel.type), message.channel.definition):
+    name, reason = full_name(message.channel.type), None
+    for layout in _layouts(name, message.channel.definition):
         try:
             if message.channel.encoding == "ros1":
-                return _store("ros1").deserialize_ros1(message.data, layout)
-            return _store("cdr").deserialize_cdr(message.data, layout)
+                value = _store("ros1").deserialize_ros1(message.data, layout)
+            else:
+                value = _store("cdr").deserialize_cdr(message.data, layout)
+            if name in _LAYOUTS and getattr(value, "is_bigendian", 0) > 1:
+                raise ImageError(f"its is_bigendian is {value.is_bigendian}, expected 0 or 1")
+            return value
         except Exception as error:  # rosbags raises SerdeError, AssertionError, struct.error, IndexError … on bad bytes
             reason = reason or error
     raise broken(message, reason or "its definition is of a layout that is not known") from reason

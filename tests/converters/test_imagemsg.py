@@ -6,9 +6,11 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from mcap.reader import make_reader
 from pydantic import TypeAdapter
 from rosbags.highlevel import AnyReader
@@ -31,7 +33,6 @@ from .imagelogs import (
     KINDS,
     MESSAGES,
     PACKET,
-    SHAPE,
     Channel,
     flatbuffer,
     foxglove,
@@ -61,16 +62,9 @@ def expected(channel_type: str, index: int) -> ImageValue:
             encoding = "hevc_nvenc;yuv420p;bgr8;bgr8"
             value = replace(value, encoding=encoding, width=640, height=480, counter=2**40 + index)
         return value
-    shape = SHAPE if base == "RawImage" else {}
-    return ImageValue(
-        BYTES[base],
-        ENCODINGS[base],
-        kind=KINDS[base],
-        stamp_ns=START_NS + index,
-        frame_id=FRAME,
-        type=channel_type,
-        **shape,
-    )
+    stamp_ns, kind = START_NS + index, KINDS[base]
+    value = ImageValue(BYTES[base], ENCODINGS[base], kind, stamp_ns=stamp_ns, frame_id=FRAME, type=channel_type)
+    return replace(value, width=3, height=2, step=12) if base == "RawImage" else value
 
 
 def equal(found: ImageValue, wanted: ImageValue) -> bool:
@@ -190,18 +184,15 @@ def test_what_a_message_leaves_out_has_its_default(tmp_path: Path, encoding: str
 
 def test_a_protobuf_time_before_1970_and_at_its_start(tmp_path: Path) -> None:
     """An empty timestamp is there, and is the epoch; seconds may be negative."""
-    for payload, stamp_ns in (
-        (b"\x0a\x00\x12\x01\xff", 0),
-        (b"\x0a\x0d\x08" + b"\xff" * 9 + b"\x01\x10\x07\x12\x01\xff", -999_999_993),
-    ):
-        channel = foxglove("CompressedImage", "protobuf")._replace(payload=lambda i, payload=payload: payload)
+    image = foxglove("CompressedImage", "protobuf")
+    times = {0: b"\x0a\x00", -999_999_993: b"\x0a\x0d\x08" + b"\xff" * 9 + b"\x01\x10\x07"}
+    for stamp_ns, written in times.items():
+        channel = image._replace(payload=partial(lambda time, i: time + b"\x12\x01\xff", written))
         with McapConverter().open(write_mcap(tmp_path / f"{stamp_ns}.mcap", [channel])) as log:
             assert log.image(next(iter(log.messages()))).stamp_ns == stamp_ns
 
 
 def test_files_of_a_schema_come_in_any_order_and_one_has_to_be_there(tmp_path: Path) -> None:
-    from google.protobuf.descriptor_pb2 import FileDescriptorSet
-
     channel = foxglove("RawImage", "protobuf")
     declared = FileDescriptorSet.FromString(channel.definition)
     turned = FileDescriptorSet(file=reversed(declared.file)).SerializeToString()
