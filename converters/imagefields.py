@@ -9,7 +9,7 @@ from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageKind, ImageValue, video_codec
 from mediaref_tools.log import Message
 
-__all__ = ["FOXGLOVE", "Fields", "broken", "image_value", "nanoseconds"]
+__all__ = ["FOXGLOVE", "PLAIN", "Fields", "broken", "image_value", "nanoseconds"]
 
 Fields = Mapping[str, Any]
 """Values by field name, None or absent where the message has none: `data` (bytes or a view of them), `timestamp` (int
@@ -21,6 +21,9 @@ FOXGLOVE: Final[Mapping[str, ImageKind]] = {
     "foxglove.CompressedVideo": "packet",
 }
 """Foxglove's image types, as protobuf, JSON and FlatBuffers spell them (https://docs.foxglove.dev, message schemas)."""
+
+PLAIN: Final = ("frame_id", "format", "encoding", "width", "height", "step")
+"""Their fields that are text or a number; the others are `timestamp` and `data`."""
 
 _UNSIGNED = {"width": 32, "height": 32, "step": 32, "is_bigendian": 8, "pts": 64}
 _TEXTS = ("frame_id", "format", "encoding")

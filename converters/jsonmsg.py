@@ -12,7 +12,7 @@ from mediaref_tools.errors import ImageError
 from mediaref_tools.log import Message, Record, RecordKind
 from mediaref_tools.recordjson import json_record, record_json
 
-from .imagefields import Fields, broken, nanoseconds
+from .imagefields import PLAIN, Fields, broken, nanoseconds
 from .recordtype import RecordType
 
 __all__ = ["fields", "holds_records", "record", "record_bytes", "record_type"]
@@ -30,7 +30,8 @@ def fields(message: Message) -> Fields:
         value = json.loads(bytes(message.data))
         if not isinstance(value, dict):
             raise ImageError(f"it is of type {type(value).__name__}: expected an object")
-        return value | {"data": _bytes(value.get("data")), "timestamp": _stamp_ns(value.get("timestamp")), "pts": None}
+        plain = {name: value.get(name) for name in PLAIN}
+        return plain | {"data": _bytes(value.get("data")), "timestamp": _stamp_ns(value.get("timestamp"))}
     except (ValueError, RecursionError) as error:  # an ImageError is a ValueError
         raise broken(message, error) from error
 

@@ -10,12 +10,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from mediaref_tools.errors import ImageError
 from mediaref_tools.log import Message
 
-from .imagefields import Fields, broken, nanoseconds
+from .imagefields import PLAIN, Fields, broken, nanoseconds
 
 __all__ = ["fields"]
 
 _DEFINITION_MAX = 16 << 20
-_NAMES = ("data", "frame_id", "format", "encoding", "width", "height", "step")
 
 
 def fields(message: Message) -> Fields:
@@ -30,7 +29,7 @@ def fields(message: Message) -> Fields:
     try:
         value = found.FromString(message.data)
         known = found.DESCRIPTOR.fields_by_name
-        taken: dict[str, Any] = {name: getattr(value, name) for name in _NAMES if name in known}
+        taken: dict[str, Any] = {name: getattr(value, name) for name in ("data", *PLAIN) if name in known}
         if "timestamp" in known and value.HasField("timestamp"):
             taken["timestamp"] = nanoseconds(value.timestamp.seconds, value.timestamp.nanos)
     except ImageError as error:

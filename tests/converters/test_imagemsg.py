@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import flatbuffers
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from mcap.reader import make_reader
@@ -36,6 +39,7 @@ from .imagelogs import (
     Channel,
     flatbuffer,
     foxglove,
+    plain,
     ros,
     ros_value,
     store,
@@ -166,6 +170,25 @@ def test_video_in_a_compressed_image_is_a_packet(tmp_path: Path, encoding: str) 
             PixelDecoder().picture(value)
 
 
+def test_members_that_json_may_have_besides_are_none_of_ours(tmp_path: Path) -> None:
+    value = plain("RawImage", 0) | {"pts": 5, "is_bigendian": 1, "counter": 7, "format": None}
+    channel = foxglove("RawImage", "json")._replace(payload=lambda i: json.dumps(value).encode())
+    with McapConverter().open(write_mcap(tmp_path / "a.mcap", [channel])) as log:
+        found = log.image(next(iter(log.messages())))
+        assert equal(found, expected("foxglove.RawImage", 0))
+        assert not found.is_bigendian
+
+
+def test_flatbuffers_without_bytes(tmp_path: Path) -> None:
+    builder = flatbuffers.Builder(0)
+    builder.StartObject(7)
+    builder.Finish(builder.EndObject())
+    channel = foxglove("RawImage", "flatbuffer")._replace(payload=lambda i: bytes(builder.Output()))
+    with McapConverter().open(write_mcap(tmp_path / "a.mcap", [channel])) as log:
+        wanted = ImageValue(b"", "", "raw", type="foxglove.RawImage")
+        assert log.image(next(iter(log.messages()))) == wanted
+
+
 @pytest.mark.parametrize("encoding", SERIALISATIONS)
 def test_what_a_message_leaves_out_has_its_default(tmp_path: Path, encoding: str) -> None:
     """Protobuf and FlatBuffers write no field that has its default, and JSON may lack what it does not need."""
@@ -271,6 +294,8 @@ def test_records_where_there_are_no_ros_types(tmp_path: Path, profile: str, kind
                 assert found.channel.type == "mediaref_msgs/msg/ImageRef"
             assert log.record(found) == wanted
             assert found.channel.attributes["of"] == message.channel.topic
+            if kind == "typed" or found.channel.encoding == "json":
+                assert found.channel.role == "record"
     file = "record.schema.json" if kind == "typed" else "mediaref.schema.json"
     with (tmp_path / "b.mcap").open("rb") as stream:
         jsons = [
@@ -322,6 +347,47 @@ def test_rosbags_reads_the_headers_of_records(tmp_path: Path, container: str) ->
         if container == "rosbag1":  # what only ROS 1's headers have
             original = ros_value(message.channel.topic[1:], "ros1", index)
             assert value.header.seq == (original.header.seq if hasattr(original, "header") else 0)
+
+
+def test_a_rosbag2_folder_with_a_channel_that_is_not_ros(tmp_path: Path) -> None:
+    """Its metadata says what was written, the serialisation too."""
+    channels = [foxglove("RawImage", "protobuf"), ros(VIDEO, "cdr")]
+    entries = "".join(
+        f"    - topic_metadata:\n        name: {each.topic}\n        type: {each.type}\n"
+        f"        serialization_format: {each.encoding}\n        type_description_hash: RIHS01_x\n"
+        "      message_count: 3\n"
+        for each in channels
+    )
+    (tmp_path / "log").mkdir()
+    write_mcap(tmp_path / "log" / "log_0.mcap", channels, profile="ros2")
+    (tmp_path / "log" / "metadata.yaml").write_text(
+        "rosbag2_bagfile_information:\n  version: 9\n  storage_identifier: mcap\n  message_count: 9\n"
+        f"  relative_file_paths: [log_0.mcap]\n  topics_with_message_count:\n{entries}"
+    )
+    with open_log(tmp_path / "log") as log:
+        assert log.container == "rosbag2-mcap"
+        check_images(log, 2)
+        before = written(log, tmp_path / "out", "typed")
+    with open_log(tmp_path / "out") as log:
+        assert [channel.role for channel in log.channels] == ["record", "record", "other"]
+        found = [log.record(message) for message in log.messages() if message.channel.role == "record"]
+        assert found == [record for _, record in before]
+        types = [channel.type for channel in log.channels]
+    entry = "- topic_metadata:\n        name: {}\n        type: {}\n        serialization_format: {}\n"
+    text = (tmp_path / "out" / "metadata.yaml").read_text()
+    assert types[:2] == ["mediaref.Record", "mediaref_msgs/msg/ImageRef"]
+    assert entry.format(channels[0].topic, types[0], "json") + '        type_description_hash: ""\n' in text
+    assert entry.format(channels[1].topic, types[1], "cdr") in text
+    assert "RIHS01_x" not in text
+
+
+def test_a_database_keeps_images_that_are_not_ros(tmp_path: Path) -> None:
+    """Nothing that plays a rosbag2 database could read records of JSON in it."""
+    path = write_bag(tmp_path / "log", "rosbag2-sqlite3", [VIDEO])
+    with closing(sqlite3.connect(next(path.glob("*.db3")))) as database, database:
+        database.execute("UPDATE topics SET type = 'foxglove.RawImage', serialization_format = 'json'")
+    with open_log(path) as log:
+        assert [channel.role for channel in log.channels] == ["unsupported"]
 
 
 # The contract, on logs without ROS types, and on one of all serialisations
