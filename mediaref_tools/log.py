@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, Self
+
+from pydantic import Field
 
 from mediaref_tools.image import ImageValue
 from mediaref_tools.media.mediaref import MediaRef
@@ -25,10 +27,14 @@ __all__ = [
     "Message",
     "Record",
     "RecordKind",
+    "Role",
 ]
 
+Role = Literal["image", "record", "unsupported", "other"]
+"""What a channel is to us; see `Channel.role`."""
+
 RecordKind = Literal["typed", "string"]
-"""How a reference is written: a typed record that keeps the image's header, or a `std_msgs/String` of JSON."""
+"""How a reference is written: a typed record that keeps the image's header, or the reference alone as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class Channel:
     encoding: str
     definition: bytes = b""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    role: Literal["image", "record", "unsupported", "other"] = "other"
+    role: Role = "other"
 
 
 class ChannelStats(NamedTuple):
@@ -95,7 +101,7 @@ class Record:
     A record in string form carries the reference alone; its other fields have their defaults.
     """
 
-    ref: MediaRef
+    ref: Annotated[MediaRef, Field(alias="media_ref")]  # in JSON as in ROS, and as others name it
     stamp_ns: int | None = None
     frame_id: str = ""
     source_type: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,7 +12,7 @@ from mediaref_tools.conversion.building import folder_bytes
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings, Source, Tool, TopicEntry
 from mediaref_tools.errors import MediarefError
-from mediaref_tools.log import Channel, ChannelStats, LogReader
+from mediaref_tools.log import Channel, ChannelStats, LogReader, Role
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
 from mediaref_tools.report import KeptTopic, LossReport
@@ -30,7 +30,7 @@ class ChannelSummary(_Model):
     topic: str
     type: str
     encoding: str
-    role: Literal["image", "record", "unsupported", "other"] = Field(
+    role: Role = Field(
         description="image: becomes video; record: references already; unsupported: images that no converter reads"
     )
     channels: int = Field(description="how many are taken together here")
@@ -122,7 +122,7 @@ def inspect(path: str | Path) -> LogSummary | DatasetSummary:
         )
 
 
-_ROLES = ("image", "record", "unsupported", "other")
+_ROLES = get_args(Role)
 
 
 def _channels(log: LogReader, stats: Mapping[int, ChannelStats]) -> tuple[ChannelSummary, ...]:
