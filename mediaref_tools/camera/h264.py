@@ -1,10 +1,10 @@
-"""H.264 packets in order: parameter sets, missing references by `frame_num`, picture order (ITU-T H.264 7.4.3, 8.2.1)."""
+"""H.264 packets in order: parameter sets, missing references, picture order (ITU-T H.264 7.4.3, 8.2.1)."""
 
 from __future__ import annotations
 
 from mediaref_tools.camera.framing import join_nals, split_annexb
 from mediaref_tools.camera.h264syntax import Pps, Slice, Sps, parse_pps, parse_slice, parse_sps, recovers
-from mediaref_tools.camera.picture import EARLY, EMPTY, LOST, REPEATED, TWO, UNSET, Picture
+from mediaref_tools.camera.picture import EARLY, EMPTY, LATE, LOST, REPEATED, TWO, UNSET, Picture
 from mediaref_tools.errors import ImageError
 
 __all__ = ["H264Stream"]
@@ -31,6 +31,7 @@ class H264Stream:
         self._previous = (0, 0)  # picture order of the last reference: what its low bits count from, low bits
         self._counted = (0, 0)  # frame_num of the last picture, and what was added to it
         self._key_order = 0  # picture order of the last keyframe
+        self._latest: list[int] = []  # the highest picture orders of the sequence
         self._open = self._fresh = (
             False  # whether it is one whose leading pictures refer to what is before it; began anew
         )
@@ -52,7 +53,8 @@ class H264Stream:
         self._last = payload
         first = slices[0]
         if first is None or None in slices:
-            return self._broken(picture, UNSET)
+            idr = any(nal[0] & 31 == 5 for nal in nals)
+            return self._broken(picture, EARLY if self._fault == EARLY and not idr else UNSET)
         whole = [part for part in slices if part is not None and not part.redundant]
         if sum(part.first == 0 for part in whole) > 1 or any(part.same != first.same for part in whole):
             return self._broken(picture, TWO)
@@ -96,6 +98,7 @@ class H264Stream:
             self._fault = ""
             self._sequence += 1
             self._previous = self._counted = (0, 0)
+            self._latest = []
         if keyframe:
             self.config = _avcc(sps, [pps for pps in self._ppss.values() if pps.sps == sps.number])
             self.width, self.height = sps.width, sps.height
@@ -110,9 +113,14 @@ class H264Stream:
             order = self._frame_num = self._key_order = 0
             self._sequence += 1
             self._counted, self._previous = (0, 0), (0, max(0, -part.delta[0]))
-            self._open = False
+            self._open, self._latest = False, []
         leading = not keyframe and order < self._key_order and self._open
         fault = self._fault or (LOST if leading and self._fresh else "")
+        if not fault and sum(other > order for other in self._latest) > sps.reorder:
+            # No reference could come out of order without a gap. Decoders drop such a frame.
+            fault = LATE
+        if not fault:
+            self._latest = sorted((*self._latest, order))[-17:]
         return picture._replace(
             keyframe=keyframe, sequence=self._sequence, order=order, leading=leading, fresh=fresh, resets=part.idr,
             fault=fault,

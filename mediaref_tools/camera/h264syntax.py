@@ -14,7 +14,10 @@ _HIGH = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 
 
 class Sps(NamedTuple):
-    """A sequence parameter set: what the picture order and a slice's header depend on."""
+    """A sequence parameter set: what the picture order and a slice's header depend on.
+
+    `reorder`: how many frames may come before one that is shown before them.
+    """
 
     nal: bytes
     number: int
@@ -32,6 +35,7 @@ class Sps(NamedTuple):
     frames_only: bool
     width: int
     height: int
+    reorder: int
 
 
 class Pps(NamedTuple):
@@ -110,8 +114,43 @@ def parse_sps(nal: bytes) -> Sps:
     check_size(width, height)
     return Sps(
         nal, number, chroma, depth_luma, depth_chroma, planes, frame_num_bits, poc_type, poc_bits, delta_zero,
-        offset_non_ref, offset_bottom, cycle, frames_only, width, height,
+        offset_non_ref, offset_bottom, cycle, frames_only, width, height, _reorder(bits),
     )  # fmt: skip
+
+
+def _reorder(bits: Bits) -> int:
+    """max_num_reorder_frames, at the end of video usability information (E.1.1); 16 where there is none."""
+    if not bits.flag():
+        return 16
+    if bits.flag() and bits.u(8) == 255:
+        bits.u(32)
+    if bits.flag():
+        bits.u(1)
+    if bits.flag():
+        bits.u(4)
+        if bits.flag():
+            bits.u(24)
+    if bits.flag():
+        bits.ue(5), bits.ue(5)
+    if bits.flag():
+        bits.u(65)
+    models = 0
+    for _ in range(2):
+        if bits.flag():
+            models += 1
+            count = bits.ue(31) + 1
+            bits.u(8)
+            for _ in range(count):
+                bits.ue(), bits.ue()
+                bits.u(1)
+            bits.u(20)
+    bits.u(2 if models else 1)
+    if not bits.flag():
+        return 16
+    bits.u(1)
+    for _ in range(4):
+        bits.ue()
+    return bits.ue(16)
 
 
 def _skip_scaling_list(bits: Bits, size: int) -> None:

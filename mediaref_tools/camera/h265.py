@@ -71,7 +71,8 @@ class H265Stream:
         part = parse_slice(slices[0], self._spss, self._ppss)
         if part is None:
             self.lose()
-            return picture._replace(fault=UNSET)
+            keyframe = 16 <= kind_of(slices[0]) <= 23
+            return picture._replace(fault=UNSET if keyframe or self._begun else EARLY)
         picture = self._follow(picture, part, slices[0])
         self._ended |= ends
         return picture
@@ -79,10 +80,9 @@ class H265Stream:
     def _parse(self, nals: Sequence[bytes]) -> tuple[list[bytes], bool]:
         slices, ends = [], False
         for nal in nals:
-            if len(nal) < 3:
-                # End of sequence and of bitstream have no content.
-                if len(nal) < 2 or kind_of(nal) not in (_END, _END_OF_STREAM):
-                    raise ImageError("video packet ends within a header")
+            # End of sequence and of bitstream have no content.
+            if len(nal) < 2 or (len(nal) < 3 and kind_of(nal) not in (_END, _END_OF_STREAM)):
+                raise ImageError("video packet ends within a header")
             if nal[0] & 128:
                 raise ImageError("video packet holds a NAL unit that is marked as damaged")
             kind = kind_of(nal)

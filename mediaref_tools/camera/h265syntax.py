@@ -46,7 +46,11 @@ class Pps(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """The header of a picture's first slice segment. `long`: (order or its low bits, whether low bits, whether used)."""
+    """The header of a picture's first slice segment.
+
+    `long`: of each long-term reference how far it lies in picture order, or the low bits of its order; whether it is
+    the latter; whether the picture itself uses it.
+    """
 
     pps: int
     shown: bool

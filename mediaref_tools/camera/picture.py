@@ -10,6 +10,7 @@ from mediaref_tools.limits import MAX_PIXELS
 __all__ = [
     "EARLY",
     "EMPTY",
+    "LATE",
     "LOST",
     "REPEATED",
     "RESIZED",
@@ -24,6 +25,7 @@ EARLY: Final = "comes before the first keyframe that the log has"
 LOST: Final = "needs a frame that the log does not have"
 UNSET: Final = "needs parameter sets that the log does not have"
 REPEATED: Final = "repeats the packet before it"
+LATE: Final = "comes after frames that are shown after it, more than its stream allows"
 RESIZED: Final = "changes its size between keyframes"
 EMPTY: Final = "holds no picture"
 TWO: Final = "holds two pictures"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import av
+from av.stream import Stream
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import VideoCodec
@@ -51,12 +52,13 @@ def _open(codec: VideoCodec) -> av.VideoCodecContext:
         raise ImageError(f"no decoder for {codec} in this build of libavcodec: {error}") from error
     assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
     context.thread_count = 1
+    # Without it the H.264 decoder guesses how far frames are reordered where a stream does not say, and drops those
+    # that it has guessed wrong.
+    context.options = {"strict": "strict"}
     return context
 
 
-def _frames(
-    decoder: av.VideoCodecContext, packet: av.Packet[av.VideoStream] | None
-) -> Iterator[tuple[int, av.VideoFrame]]:
+def _frames(decoder: av.VideoCodecContext, packet: av.Packet[Stream] | None) -> Iterator[tuple[int, av.VideoFrame]]:
     try:
         frames = decoder.decode(packet)
     except (av.FFmpegError, ValueError):

@@ -194,7 +194,7 @@ def _segments(table: _Table, flags: NDArray[np.uint8], segment_ns: int) -> tuple
 
 
 def _closed(table: _Table, flags: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether nothing that follows a keyframe, and can be decoded at all, needs or is shown before what is before it."""
+    """Whether a keyframe parts what is before from what is after it: decoding, and the order of showing."""
     closed = np.zeros(len(flags), dtype=np.bool_)
     key = -1
     latest: tuple[int, int] | None = None  # sequence and order of what is shown last so far

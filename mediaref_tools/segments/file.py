@@ -17,6 +17,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
+from av.stream import Stream
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import EncodeError, OutputError
@@ -64,7 +65,7 @@ class SegmentFile(NamedTuple):
     sha256: str
 
 
-def in_microseconds(part: av.VideoStream | av.CodecContext | av.VideoFrame | av.Packet[av.VideoStream]) -> None:
+def in_microseconds(part: av.VideoStream | av.CodecContext | av.VideoFrame | av.Packet[Stream]) -> None:
     """Let its times count microseconds."""
     part.time_base = TIME_BASE
 

@@ -13,7 +13,16 @@ import numpy as np
 from av.container import InputContainer
 
 from mediaref_tools.errors import EncodeError, OutputError
-from mediaref_tools.segments.file import Packets, SegmentFile, abandon, create, finish, in_microseconds, read_back
+from mediaref_tools.segments.file import (
+    Packets,
+    SegmentFile,
+    abandon,
+    create,
+    finish,
+    in_microseconds,
+    read_back,
+    read_packets,
+)
 
 __all__ = ["RemuxWriter", "TrackCodec"]
 
@@ -139,19 +148,18 @@ class RemuxWriter:
         return read_back(self.path, [pts for pts, _ in self._times], self._packets)
 
     def _packets(self, container: InputContainer, stream: av.VideoStream) -> Packets:
-        rows, content = [], sha256()
+        # Which are keyframes, the index says: in packets libavformat marks those besides that it finds out by itself.
+        index = read_packets(stream)
+        times, content = [], sha256()
         for packet in container.demux(stream):
             if packet.size:
-                rows.append((packet.pts, packet.dts, packet.pos, packet.size, packet.is_keyframe))
+                times.append((packet.pts, packet.dts))
                 content.update(packet)
-        if any(row[0] is None or row[1] is None or row[2] is None for row in rows):
-            raise EncodeError(f"segment has packets without times or place: {self.path}")
-        table = np.array(rows, dtype=np.int64).reshape(-1, 5)
-        if table[:, 3].tolist() != self._sizes or content.digest() != self._content.digest():
+        if index.size.tolist() != self._sizes or content.digest() != self._content.digest():
             raise EncodeError(f"segment does not hold the bytes of the {len(self)} packets it was given: {self.path}")
-        if table[:, 1].tolist() != [dts for _, dts in self._times] or table[:, 4].tolist() != self._keyframes:
-            raise EncodeError(f"segment does not say when its {len(self)} packets are decoded: {self.path}")
-        return Packets(table[:, 0], table[:, 2], table[:, 3], table[:, 4].astype(bool))
+        if times != self._times or index.keyframe.tolist() != self._keyframes:
+            raise EncodeError(f"segment does not say when its {len(self)} packets are decoded or shown: {self.path}")
+        return index._replace(pts_us=np.array([pts for pts, _ in self._times], dtype=np.int64))
 
     def abort(self) -> None:
         """Let go of the file, whatever state it is in."""
