@@ -8,6 +8,8 @@ from typing import Final
 import av
 from av.stream import Stream
 
+from mediaref_tools.camera.av1syntax import obus_of
+from mediaref_tools.camera.framing import DELIMITER, split_annexb
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import VideoCodec
 
@@ -17,17 +19,18 @@ _DECODERS: Final = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "libdav
 
 
 def decode_payloads(
-    packets: Iterable[tuple[int, bytes | memoryview]], codec: VideoCodec
+    packets: Iterable[tuple[int, bytes | memoryview, bool]], codec: VideoCodec
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode payloads as they were recorded, one after another, each numbered by its index.
 
     The decoder puts frames in order by itself and says of each which packet it comes from, so this knows nothing of
-    a plan's picture order. What it is not given, it can't use: leave out the packets that are embedded, and give all
-    others in their order, of several segments too. It holds as many frames as the codec may reorder, 16 at most,
-    and runs on the caller's thread.
+    a plan's picture order. It holds as many frames as the codec may reorder, 16 at most, and runs on the caller's
+    thread.
 
     Args:
-        packets: Index, from 0 up to 2^62, and payload of each message.
+        packets: Of each message, in their order, those of several segments one after another: its index, from 0 up to
+            2^62, its payload, and whether it is remuxed. Of one that is embedded the decoder is given the parameter
+            sets only: what it can't be decoded to must not count for what follows, as it doesn't in the file.
         codec: Of all of them.
 
     Yields:
@@ -38,11 +41,29 @@ def decode_payloads(
         ImageError: There is no such decoder.
     """
     decoder = _open(codec)
-    for index, payload in packets:
-        packet = av.Packet(bytes(payload))
-        packet.pts = packet.dts = index
-        yield from _frames(decoder, packet)
+    for index, payload, remuxed in packets:
+        data = bytes(payload) if remuxed else _parameter_sets(bytes(payload), codec)
+        if data:
+            packet = av.Packet(data)
+            packet.pts = packet.dts = index
+            yield from _frames(decoder, packet)
     yield from _frames(decoder, None)
+
+
+def _parameter_sets(payload: bytes, codec: VideoCodec) -> bytes:
+    """What of a packet stays in force without its picture."""
+    try:
+        if codec == "av1":
+            delimited = payload.startswith(DELIMITER)
+            obus = obus_of(payload[len(DELIMITER) :] if delimited else payload)
+            return b"".join(obu.data for obu in obus if obu.kind == 1)
+        if codec == "vp9":
+            return b""
+        kinds, first = ((7, 8), 0) if codec == "h264" else ((32, 33, 34), 1)
+        nals, _ = split_annexb(payload)
+    except ImageError:
+        return b""
+    return b"".join(b"\0\0\0\1" + nal for nal in nals if nal[0] >> first & (63 if first else 31) in kinds)
 
 
 def _open(codec: VideoCodec) -> av.VideoCodecContext:

@@ -115,7 +115,7 @@ def survey(packets: Iterable[tuple[int, ImageValue]], *, segment_ns: int = 60_00
             stream, codec, counter, last = open_stream(named), named, None, -1
         if _skips(counter, image.counter, ahead):
             stream.lose()
-        counter = image.counter if counter is None or image.counter is None else max(counter, image.counter)
+        counter = _latest(counter, image.counter)
         try:
             picture = read_packet(stream, image.data)
             fault = picture.fault
@@ -148,6 +148,12 @@ def _skips(most: int | None, counter: int | None, ahead: Sequence[int | None]) -
     if not -_REORDERED <= counter - most <= _REORDERED:
         return True  # a new sender, or many that are missing
     return any(between not in ahead for between in range(most + 1, counter))
+
+
+def _latest(most: int | None, counter: int | None) -> int | None:
+    if most is None or counter is None:
+        return most if counter is None else counter
+    return counter if abs(counter - most) > _REORDERED else max(most, counter)
 
 
 def _plan(table: _Table, segment_ns: int) -> CameraPlan:

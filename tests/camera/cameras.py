@@ -56,7 +56,7 @@ CAMERAS = {
     "h264 intra": _x264("keyint=1"),
     "h265": _x265("keyint=10:aud=1:hrd=0"),
     "h265 closed": _x265("keyint=11:open-gop=0:b-adapt=0:b-pyramid=1", 4),
-    "h265 open": _x265("keyint=11:min-keyint=11:open-gop=1:b-adapt=0:b-pyramid=1", 4),
+    "h265 open": _x265("keyint=12:min-keyint=12:open-gop=1:b-adapt=0:b-pyramid=1", 4),
     "h265 radl": _x265("keyint=11:open-gop=0:radl=2:b-adapt=0", 3),
     "vp9": Camera("vp9", "libvpx-vp9", {"g": "10", "deadline": "realtime", "cpu-used": "8"}, loses=False),
     "vp9 superframes": Camera(
@@ -134,7 +134,8 @@ def remuxed(
     folder: Path, codec: VideoCodec, packets: Sequence[bytes], plan: CameraPlan
 ) -> dict[int, NDArray[np.uint8]]:
     """Write a plan's segments; what each packet's frame looks like at its time in them: (3H/2, W) planes."""
-    found, frames = units(codec, packets), {}
+    found = units(codec, packets)
+    frames: dict[int, NDArray[np.uint8]] = {}
     for number, segment in enumerate(plan.segments):
         path = folder / f"{number:06}.mp4"
         rows = np.flatnonzero(plan.segment == number).tolist()
@@ -146,7 +147,7 @@ def remuxed(
         file = writer.close()
         assert (file.coded_width, file.coded_height) == (segment.width, segment.height)
         with av.open(str(path)) as container:
-            shown = {frame.pts: frame.to_ndarray() for frame in container.decode(video=0)}
+            shown = {frame.pts: planes(frame) for frame in container.decode(video=0)}
         assert len(shown) == len(rows)
         frames |= {row: shown[int(plan.pts_us[row])] for row in rows}
         path.unlink()
@@ -157,4 +158,19 @@ def remuxed(
 def complete(name: str) -> dict[int, NDArray[np.uint8]]:
     """What each packet decodes to where none is missing, by its index."""
     found = recording(name)
-    return {index: frame.to_ndarray() for index, frame in decode_payloads(enumerate(found.packets), found.codec)}
+    return decoded(found.codec, found.packets)
+
+
+def decoded(
+    codec: VideoCodec, packets: Sequence[bytes], plan: CameraPlan | None = None
+) -> dict[int, NDArray[np.uint8]]:
+    """What each packet decodes to without any file, those that a plan embeds left out."""
+    remuxed = [True] * len(packets) if plan is None else (plan.segment >= 0).tolist()
+    rows = ((at, data, remuxed[at]) for at, data in enumerate(packets))
+    return {index: planes(frame) for index, frame in decode_payloads(rows, codec)}
+
+
+def planes(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """All planes of a frame of yuv420p, one below the other."""
+    assert frame.format.name in ("yuv420p", "yuvj420p")
+    return frame.to_ndarray().astype(np.uint8, copy=False)
