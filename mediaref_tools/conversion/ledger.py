@@ -14,7 +14,7 @@ from mediaref_tools.log import Message, Record
 from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.pixels.file import file_size
-from mediaref_tools.segments.segment import SegmentFile
+from mediaref_tools.segments.file import SegmentFile
 
 __all__ = ["Ledger"]
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mediaref_tools.dataset.frames import FrameRow
 from mediaref_tools.errors import ProofError
 from mediaref_tools.media.trust import inside
-from mediaref_tools.segments.segment import TIME_BASE, read_packets
+from mediaref_tools.segments.file import TIME_BASE, read_packets
 
 __all__ = ["Judge", "SegmentFrames", "psnr_db"]
 

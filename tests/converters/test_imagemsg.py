@@ -167,7 +167,7 @@ def test_video_in_a_compressed_image_is_a_packet(tmp_path: Path, encoding: str) 
         value = log.image(next(iter(log.messages())))
         assert (value.kind, value.encoding, value.media_type) == ("packet", "H265", "video/h265")
         with pytest.raises(ImageError, match="packet of video"):
-            PixelDecoder().picture(value)
+            PixelDecoder().take(value)
 
 
 def test_members_that_json_may_have_besides_are_none_of_ours(tmp_path: Path) -> None:

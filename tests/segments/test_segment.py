@@ -23,8 +23,9 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.pixels.plane import plane
 from mediaref_tools.pixels.raster import Raster
 from mediaref_tools.sample import frame_number, numbered_image
-from mediaref_tools.segments import segment
-from mediaref_tools.segments.segment import Encoding, Packets, SegmentFile, SegmentWriter, Shape, read_packets
+from mediaref_tools.segments import file as segment_file
+from mediaref_tools.segments.file import Packets, SegmentFile, read_packets
+from mediaref_tools.segments.segment import Encoding, SegmentWriter, Shape
 from tests.pictures import taken
 
 WIDTH, HEIGHT = 96, 64
@@ -229,7 +230,7 @@ def _headless(packets: Packets) -> Packets:
 @pytest.mark.parametrize("change", [_late, _short, _headless])
 def test_what_is_read_back_is_compared(change: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(change)
-    monkeypatch.setattr(segment, "read_packets", lambda stream: change(read_packets(stream)))
+    monkeypatch.setattr(segment_file, "read_packets", lambda stream: change(read_packets(stream)))
     with pytest.raises(EncodeError):
         write(tmp_path / "s.mp4", H264, [0, 10, 20, 30])
 
@@ -237,7 +238,7 @@ def test_what_is_read_back_is_compared(change: object, tmp_path: Path, monkeypat
 def test_another_time_base_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = SegmentWriter(tmp_path / "s.mp4", H264, Shape(WIDTH, HEIGHT))
     writer.add(frame(0), 0)
-    monkeypatch.setattr(segment, "TIME_BASE", Fraction(1, 90_000))
+    monkeypatch.setattr(segment_file, "TIME_BASE", Fraction(1, 90_000))
     with pytest.raises(EncodeError, match="time base 1/1000000 instead of 1/90000"):
         writer.close()
 
