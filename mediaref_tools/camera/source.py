@@ -13,41 +13,64 @@ from mediaref_tools.camera.framing import DELIMITER, split_annexb
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import VideoCodec
 
-__all__ = ["decode_payloads"]
+__all__ = ["PayloadDecoder", "decode_payloads"]
 
 _DECODERS: Final = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "libdav1d"}
+
+
+class PayloadDecoder:
+    """Decodes payloads as they were recorded, one after another, each numbered by its index.
+
+    The decoder puts frames in order by itself and says of each which packet it comes from, so this knows nothing of
+    a plan's picture order. It holds as many frames as the codec may reorder, 16 at most, and runs on the caller's
+    thread.
+    """
+
+    def __init__(self, codec: VideoCodec) -> None:
+        """Open a decoder.
+
+        Raises:
+            ImageError: There is none.
+        """
+        self._codec = codec
+        self._decoder = _open(codec)
+
+    def push(self, index: int, payload: bytes | memoryview, *, remuxed: bool) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Take the next payload, those of several segments one after another.
+
+        Args:
+            index: Of its message, from 0 up to 2^62.
+            payload: All of it.
+            remuxed: Whether it is. Of one that is embedded the decoder is given the parameter sets only: what it can't
+                be decoded to must not count for what follows, as it doesn't in the file.
+
+        Yields:
+            Index and frame of those that are known by now, in the order in which they are shown. A packet that the
+            decoder refuses has none, nor has one that decodes to a frame that the decoder holds for damaged.
+        """
+        data = bytes(payload) if remuxed else _parameter_sets(bytes(payload), self._codec)
+        if data:
+            packet = av.Packet(data)
+            packet.pts = packet.dts = index
+            yield from _frames(self._decoder, packet)
+
+    def flush(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The frames that are left."""
+        yield from _frames(self._decoder, None)
 
 
 def decode_payloads(
     packets: Iterable[tuple[int, bytes | memoryview, bool]], codec: VideoCodec
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode payloads as they were recorded, one after another, each numbered by its index.
-
-    The decoder puts frames in order by itself and says of each which packet it comes from, so this knows nothing of
-    a plan's picture order. It holds as many frames as the codec may reorder, 16 at most, and runs on the caller's
-    thread.
-
-    Args:
-        packets: Of each message, in their order, those of several segments one after another: its index, from 0 up to
-            2^62, its payload, and whether it is remuxed. Of one that is embedded the decoder is given the parameter
-            sets only: what it can't be decoded to must not count for what follows, as it doesn't in the file.
-        codec: Of all of them.
-
-    Yields:
-        Index and frame, in the order in which frames are shown. A packet that the decoder refuses has none, nor has
-        one that decodes to a frame that the decoder holds for damaged.
+    """Decode payloads of one codec, each given with its index and whether it is remuxed: see `PayloadDecoder`.
 
     Raises:
         ImageError: There is no such decoder.
     """
-    decoder = _open(codec)
+    decoder = PayloadDecoder(codec)
     for index, payload, remuxed in packets:
-        data = bytes(payload) if remuxed else _parameter_sets(bytes(payload), codec)
-        if data:
-            packet = av.Packet(data)
-            packet.pts = packet.dts = index
-            yield from _frames(decoder, packet)
-    yield from _frames(decoder, None)
+        yield from decoder.push(index, payload, remuxed=remuxed)
+    yield from decoder.flush()
 
 
 def _parameter_sets(payload: bytes, codec: VideoCodec) -> bytes:

@@ -16,6 +16,7 @@ import av
 
 from mediaref_tools.conversion.ahead import with_following
 from mediaref_tools.conversion.building import Building, folder_bytes, log_name
+from mediaref_tools.conversion.cameratrack import CameraTrack
 from mediaref_tools.conversion.ledger import Ledger
 from mediaref_tools.conversion.plan import Plan, TopicPlan, plan
 from mediaref_tools.conversion.track import Track
@@ -110,10 +111,10 @@ def convert(
 
 def _rewrite(
     reader: LogReader, building: Building, todo: Plan, settings: Settings, on_progress: OnProgress
-) -> tuple[list[Track], int, int | None, int | None]:
+) -> tuple[list[Track | CameraTrack], int, int | None, int | None]:
     """Read the log once: images into tracks, everything into the new log. The frames table has no PSNR yet."""
     parts = FrameParts(building.scratch / "frames")
-    tracks = {topic: Track(topic, building.folder, settings, parts) for topic in todo.converted}
+    tracks = {topic: _track(one, building.folder, settings, parts) for topic, one in todo.converted.items()}
     meter = Meter(on_progress, "encode", todo.messages)
     writer = reader.rewriter(building.folder / log_name(building.source), list(tracks), settings.record)
     try:
@@ -132,8 +133,14 @@ def _rewrite(
     return list(tracks.values()), count, first_ns, last_ns
 
 
+def _track(planned: TopicPlan, dataset: Path, settings: Settings, parts: FrameParts) -> Track | CameraTrack:
+    if planned.camera is not None:
+        return CameraTrack(planned.topic, dataset, parts, planned.camera)
+    return Track(planned.topic, dataset, settings, parts)
+
+
 def _encode(
-    reader: LogReader, writer: LogWriter, tracks: Mapping[str, Track], lanes: Lanes, meter: Meter
+    reader: LogReader, writer: LogWriter, tracks: Mapping[str, Track | CameraTrack], lanes: Lanes, meter: Meter
 ) -> tuple[int | None, int | None, int]:
     first_ns: int | None = None
     last_ns: int | None = None
@@ -169,7 +176,9 @@ def _encode(
     return first_ns, last_ns, count
 
 
-def _add(track: Track, message: Message, reader: LogReader, following: Message | None) -> tuple[Record, int]:
+def _add(
+    track: Track | CameraTrack, message: Message, reader: LogReader, following: Message | None
+) -> tuple[Record, int]:
     before = track.ledger.bytes_out
     return track.add(message, reader.image, following), track.ledger.bytes_out - before
 

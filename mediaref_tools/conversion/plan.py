@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from mediaref_tools.camera.survey import CameraPlan
+from mediaref_tools.conversion.cameratrack import camera_plan
 from mediaref_tools.conversion.coding import coding
 from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.dataset.pictures import can_read
@@ -36,6 +38,7 @@ class TopicPlan(NamedTuple):
         reason: Why it is kept.
         asked: Whether it is kept because the settings say so.
         readable: Whether a reader can give out its pictures where it is kept.
+        camera: What becomes of each packet of a camera's own video.
     """
 
     topic: str
@@ -47,7 +50,7 @@ class TopicPlan(NamedTuple):
     reason: str = ""
     asked: bool = False
     readable: bool = False
-    camera: None = None
+    camera: CameraPlan | None = None
 
 
 class Plan(NamedTuple):
@@ -83,6 +86,7 @@ class _Verdict(NamedTuple):
     reason: str = ""
     asked: bool = False
     readable: bool = False
+    camera: CameraPlan | None = None
 
 
 def plan(log: LogReader, settings: Settings, scratch: Path) -> Plan:
@@ -121,12 +125,16 @@ def plan(log: LogReader, settings: Settings, scratch: Path) -> Plan:
     names = select(set(types), settings.topics, settings.exclude, what="image topic")
     names = [name for name in names if messages[name]]
     verdicts |= _survey(log, {name for name in names if name not in verdicts}, settings, scratch)
-    return Plan(
-        tuple(TopicPlan(name, types[name], *_of(verdicts[name], messages[name], sizes[name])) for name in names), total
+    topics = (
+        TopicPlan(name, types[name], messages=messages[name], bytes=sizes[name], **verdicts[name]._asdict())
+        for name in names
     )
+    return Plan(tuple(topics), total)
 
 
-def _of(verdict: _Verdict, messages: int, size: int) -> tuple[str, int, int, str | None, str, bool, bool]:
+def _of(
+    verdict: _Verdict, messages: int, size: int
+) -> tuple[str, int, int, str | None, str, bool, bool, CameraPlan | None]:
     return verdict.encoding, messages, size, *verdict[1:]
 
 
@@ -174,6 +182,8 @@ def _verdict(log: LogReader, message: Message, settings: Settings, scratch: Path
         image = log.image(message)
         if settings.of_topic(message.channel.topic).codec == "keep":
             return _kept(image, "it is kept, as was asked for", asked=True)
+        if image.kind == "packet":
+            return _camera(log, message.channel.topic, image, settings)
         taken = PixelDecoder(how.policy).take(image)
         form = how.form(taken)
         if not isinstance(taken, FileBytes):
@@ -187,6 +197,15 @@ def _verdict(log: LogReader, message: Message, settings: Settings, scratch: Path
             return _Verdict("", None, str(error))
         return _kept(image, str(error), asked=settings.depth == "keep" and _is_any_depth(image))
     return _Verdict(image.encoding, form.codec)
+
+
+def _camera(log: LogReader, topic: str, image: ImageValue, settings: Settings) -> _Verdict:
+    """What would become of a camera's own video, all of which is gone through."""
+    found = camera_plan(log, topic, settings.segment_ns)
+    if found.segments:
+        return _Verdict(image.encoding, "+".join(dict.fromkeys(one.codec for one in found.segments)), camera=found)
+    reason = found.reasons[int(found.reason[0])] or "there is no keyframe"
+    return _Verdict(image.encoding, None, f"none of its packets can be decoded: the first {reason}")
 
 
 def _kept(image: ImageValue, reason: str, *, asked: bool) -> _Verdict:

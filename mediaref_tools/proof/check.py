@@ -18,7 +18,9 @@ from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.pixels.picture import FileBytes, PixelDecoder, luma
 from mediaref_tools.pixels.plane import plane, same_pixels
 from mediaref_tools.pixels.policy import Policy
-from mediaref_tools.proof.judge import Judge, SegmentFrames, psnr_db
+from mediaref_tools.proof.camera import CameraFrames
+from mediaref_tools.proof.judge import Judge, psnr_db
+from mediaref_tools.proof.segmentframes import SegmentFrames, read_bytes
 
 __all__ = ["TopicCheck"]
 
@@ -42,11 +44,15 @@ class TopicCheck:
         self._shown = SegmentFrames(dataset)
         self._judge = Judge()
         self._decoder = PixelDecoder(policy)
+        self._camera = CameraFrames(dataset)
+        self._dataset = dataset
 
     @property
     def psnr_db(self) -> NDArray[np.float32]:
         """PSNR of each row's frame against its source, (N,) float32; NaN where it is embedded or did not decode."""
-        return np.array(self._psnr_db, np.float32)
+        found = np.array(self._psnr_db, np.float32)
+        found[list(self._camera.identical)] = inf
+        return found
 
     def add(self, message: Message, read: Callable[[Message], ImageValue]) -> None:
         """Compare the next image message of the source with the frame that its row's reference shows."""
@@ -65,12 +71,14 @@ class TopicCheck:
         self._psnr_db.append(self._compare(row, image))
 
     def _compare(self, row: FrameRow, image: ImageValue) -> float:
-        """PSNR of the frame that a row's reference shows; NaN where it shows none to compare."""
-        shown = self._show(row)
-        if row.status == "embedded":
-            if not _embeds(row.uri, image.data):
-                self.wrong[row.index] = "its data URI does not hold the message's own bytes"
+        """PSNR of the frame that a row's reference shows; NaN where it shows none to compare, or not yet."""
+        if row.status == "remuxed" or image.kind == "packet":
+            self._camera.add(row, image)
+        if row.status == "embedded" and not _embeds(row.uri, image.data):
+            self.wrong[row.index] = "its data URI does not hold the message's own bytes"
+        if row.status != "video":
             return nan
+        shown = self._show(row)
         try:
             source = self._decoder.take(image)
         except ImageError as error:
@@ -82,7 +90,9 @@ class TopicCheck:
             self.wrong[row.index] = f"shows {row.width}x{row.height} of {source.width}x{source.height}"
             return nan
         if isinstance(source, FileBytes):
-            return self._equal(row, self._shown.packet(row) == source.data, "its packet is not the message's own bytes")
+            return self._equal(
+                row, read_bytes(self._dataset, row) == source.data, "its packet is not the message's own bytes"
+            )
         if source.lossless:
             same = same_pixels(shown, source.frame, source.width, source.height)
             return self._equal(row, same, "its pixels are not the message's own")
@@ -101,7 +111,10 @@ class TopicCheck:
         """Decode every frame that the rows name, with no source to compare it with."""
         for row in self._rows:
             self._count(row)
-            self._show(row)
+            if row.status == "remuxed":
+                self._camera.show(row)
+            else:
+                self._show(row)
         self._shown.close()
 
     def finish(self) -> None:
@@ -112,6 +125,9 @@ class TopicCheck:
             self._count(row)
             self.wrong[row.index] = "there is no message that it stands for"
         self.wrong |= dict.fromkeys(self._judge.wrong, "shows the picture of the frame before or after it")
+        self._camera.finish()
+        self.wrong |= self._camera.wrong
+        self.missing |= self._camera.missing
 
     def record(self, message: Message, record: Record | None) -> None:
         """Compare the next record of the rewritten log with its row."""

@@ -16,7 +16,7 @@ from PIL import Image
 from rosbags.highlevel import AnyReader
 
 from mediaref_tools.errors import ImageError
-from mediaref_tools.pixels import picture
+from mediaref_tools.pixels import file
 from mediaref_tools.pixels.depth import DepthImage, depth_bytes, is_depth, read_depth
 from tests.pixels.test_rvl import encoded
 from tests.reallogs import real_log
@@ -188,7 +188,7 @@ def test_sizes_that_can_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
     huge = png(60000, 60000, 16, 0, b"\0" * 120001)
     with pytest.raises(ImageError):
         read_depth(HEADER + huge, "16UC1; compressedDepth png")
-    monkeypatch.setattr(picture, "MAX_PIXELS", 12 * 17 - 1)
+    monkeypatch.setattr(file, "MAX_PIXELS", 12 * 17 - 1)
     with pytest.raises(ImageError):
         read_depth(HEADER + png16(depth()), "16UC1; compressedDepth png")
 

@@ -15,7 +15,8 @@ from mediaref_tools.errors import DatasetError, ProofError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.pixels.picture import PixelDecoder, luma
 from mediaref_tools.pixels.plane import plane
-from mediaref_tools.proof.judge import SegmentFrames, psnr_db
+from mediaref_tools.proof.judge import psnr_db
+from mediaref_tools.proof.segmentframes import SegmentFrames
 from mediaref_tools.sample import numbered_image
 from mediaref_tools.segments.segment import Encoding, SegmentWriter, Shape
 from tests.pictures import taken_by
