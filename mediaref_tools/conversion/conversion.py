@@ -230,7 +230,7 @@ def _warnings(reader: LogReader, topics: Sequence[TopicEntry]) -> tuple[str, ...
         for topic in recorded
     ]
     told += [
-        f"{entry.topic} is {entry.bytes_out / entry.bytes_in:.2f} times as large as what it replaces"
+        f"{entry.topic} takes {entry.bytes_out - entry.bytes_in} bytes more than what it replaces, {entry.bytes_in}"
         for entry in topics
         if entry.bytes_out > entry.bytes_in > 0
     ]

@@ -40,7 +40,7 @@ class Track:
     """Encodes one topic's images in order, and embeds those that can't become video. For one thread at a time.
 
     Pictures of another form (size, pixel format, codec) go into a segment of their own beside the one that is open; a
-    single one among others is embedded instead.
+    single one of another size is embedded instead.
     """
 
     def __init__(self, topic: str, dataset: Path, settings: Settings, parts: FrameParts) -> None:
@@ -57,7 +57,7 @@ class Track:
         self._coding: Coding = coding(settings, topic)
         self._decoder = PixelDecoder(self._coding.policy)
         self._open: dict[Form, _Open] = {}
-        self._strays: set[Form] = set()
+        self._strays: set[tuple[int, int]] = set()
 
     def add(self, message: Message, read: Callable[[Message], ImageValue], following: Message | None = None) -> Record:
         """Take the topic's next image message.
@@ -117,9 +117,10 @@ class Track:
         now = self._open.get(form)
         if now is not None:
             return now
-        if self._open and form not in self._strays and following() in self._open:
-            self._strays.add(form)
-            raise ImageError(f"a single picture of {_told(form)} among {_told(next(iter(self._open)))}")
+        others = {_size(other) for other in self._open}
+        if others and _size(form) not in others | self._strays and following() in self._open:
+            self._strays.add(_size(form))
+            raise ImageError(f"a single picture of {form.width}x{form.height} among those of another size")
         if len(self._open) == _OPEN:
             self._finish()
         uri, path = self.ledger.place()
@@ -171,5 +172,5 @@ class Track:
             now.writer.abort()
 
 
-def _told(form: Form) -> str:
-    return f"{form.width}x{form.height} {form.shape.pixel_format or form.codec}"
+def _size(form: Form) -> tuple[int, int]:
+    return form.width, form.height

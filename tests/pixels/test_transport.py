@@ -169,6 +169,7 @@ def test_sizes_that_can_not_be(height: int, width: int, step: int) -> None:
         (struct.pack("<IIBII", 3, 4, 0, 12, 2**32 - 1) + b"bgr8" + gzip.compress(RAW), "no encoding"),
         (b"", "of 0 bytes"),
     ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",
 )
 def test_damage(data: bytes, match: str) -> None:
     with pytest.raises(ImageError, match=match):
