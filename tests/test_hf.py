@@ -16,7 +16,7 @@ import pytest
 import mediaref_tools as mrt
 from mediaref_tools.errors import RefError
 from mediaref_tools.sample import frame_number
-from tests.fixtures.make import DATASET
+from tests.fixtures.make import DATASETS
 
 datasets = pytest.importorskip("datasets", reason="Hugging Face `datasets` is not installed")
 
@@ -40,7 +40,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def load(path: Path, **options: Any) -> Any:
-    cache = str(path.parent / "cache") if os.access(path.parent, os.W_OK) and path.parent != DATASET else None
+    cache = str(path.parent / "cache") if os.access(path.parent, os.W_OK) and path.parent != DATASETS[1] else None
     return datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=cache, **options)
 
 
@@ -50,17 +50,17 @@ def plain(path: Path, column: pa.Array) -> Path:
 
 
 def test_our_frames_table_is_read_by_casting() -> None:
-    rows = load(DATASET / "frames.parquet")
+    rows = load(DATASETS[1] / "frames.parquet")
     assert "MediaRef" not in repr(rows.features)
     cast = rows.cast_column("media", MediaRefFeature())
-    table = pq.read_table(DATASET / "frames.parquet")["media"].to_pylist()
+    table = pq.read_table(DATASETS[1] / "frames.parquet")["media"].to_pylist()
     assert cast["media"][:] == [mrt.MediaRef(**row) for row in table]
     assert isinstance(cast[0]["media"], mrt.MediaRef)
     assert cast.features["media"] == MediaRefFeature(decode=True)
     assert cast.cast_column("media", MediaRefFeature(decode=False))["media"][:] == table
-    pictures = mrt.decode_column(cast.select([9, 0, 23])["media"], DATASET)
+    pictures = mrt.decode_column(cast.select([9, 0, 23])["media"], DATASETS[1])
     assert [frame_number(picture) for picture in pictures] == [9, 0, 23]
-    streamed = load(DATASET / "frames.parquet", streaming=True).cast_column("media", MediaRefFeature())
+    streamed = load(DATASETS[1] / "frames.parquet", streaming=True).cast_column("media", MediaRefFeature())
     assert [row["media"] for row in streamed] == cast["media"][:]
 
 

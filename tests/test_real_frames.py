@@ -56,7 +56,7 @@ def test_frames_look_like_their_own_pictures(name: str, tmp_path: Path) -> None:
     times: list[int] = []
     with open_dataset(tmp_path / "out") as dataset:
         frames = dataset[topic]
-        shown = iter(frames)
+        shown = (frame for batch in frames.batches(16, format="rgb") for frame in batch)
         decoded: list[NDArray[np.float32]] = []
         for time_ns, rgb in pictures(source, container, topic):
             frame = next(shown)

@@ -71,7 +71,7 @@ def test_shell_completion(mediaref: Run) -> None:
 
     assert complete("mediaref con") == ["convert", "converters"]
     assert complete("mediaref convert --co") == ["--codec"]
-    assert complete("mediaref convert --codec ") == ["h264", "av1"]
+    assert complete("mediaref convert --codec ") == ["h264", "av1", "copy", "lossless"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

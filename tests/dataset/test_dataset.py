@@ -20,7 +20,7 @@ MS = 1_000_000
 COUNT = 50
 SIZES = ((64, 96), (81, 97))  # of /sizes, from its 8th to its 15th frame the second
 TWIN = 21  # frame 21 of /cam has frame 20's log time
-BAD, GOOD_STILL = 5, 9  # of /some, embedded: no image at all, and a PNG with transparency
+BAD, GOOD_STILL = 5, 9  # of /some, embedded: no image at all, and one that moves, of which video would keep one picture
 
 
 def cam_times() -> list[int]:
@@ -41,22 +41,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     some = numbered_topic("/some", cam_times()[:12], encoding="png", size=SIZES[0], first=3000)
     some[BAD].body.data = np.frombuffer(b"no image", np.uint8)
-    some[GOOD_STILL].body.data = np.frombuffer(transparent(some[GOOD_STILL].body.data.tobytes()), np.uint8)
+    some[GOOD_STILL].body.data = np.frombuffer(moving(some[GOOD_STILL].body.data.tobytes()), np.uint8)
     log = write_log(folder / "log.bag", "rosbag1", cam + slow + sizes + some)
     report = convert(log, folder / "set", settings=Settings(segment_ns=1_000 * MS, gop=6))
     assert {topic.topic: topic.segments for topic in report.topics} == {"/cam": 2, "/slow": 2, "/sizes": 2, "/some": 1}
     return folder / "set"
 
 
-def transparent(png: bytes) -> bytes:
+def moving(png: bytes) -> bytes:
     import io
 
     from PIL import Image
 
     with Image.open(io.BytesIO(png)) as image:
-        image.putalpha(128)
         stream = io.BytesIO()
-        image.save(stream, "png")
+        image.save(stream, "webp", lossless=True, save_all=True, append_images=[image.rotate(180)])
     return stream.getvalue()
 
 

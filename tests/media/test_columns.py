@@ -19,7 +19,7 @@ from PIL import Image
 import mediaref_tools as mrt
 from mediaref_tools.errors import FrameError, MediaNotFound, RefError
 from mediaref_tools.scene import frame_number, numbered_image
-from tests.fixtures.make import DATASET
+from tests.fixtures.make import DATASETS
 from tests.smallvideos import write_video
 
 STEP = 40
@@ -102,10 +102,13 @@ def test_an_empty_column_is_an_empty_list(empty: Any) -> None:
 
 def test_a_frames_table_decodes_from_pandas_and_polars(tmp_path: Path) -> None:
     """No topic of the dataset is opened: the table and its folder are enough."""
-    table = pq.read_table(DATASET / "frames.parquet")
+    table = pq.read_table(DATASETS[1] / "frames.parquet")
     pick = [5, 23, 0]
-    for column in (table.to_pandas()["media"].iloc[pick], pl.read_parquet(DATASET / "frames.parquet")["media"][pick]):
-        assert [frame_number(picture) for picture in mrt.decode_column(column, DATASET)] == pick
+    for column in (
+        table.to_pandas()["media"].iloc[pick],
+        pl.read_parquet(DATASETS[1] / "frames.parquet")["media"][pick],
+    ):
+        assert [frame_number(picture) for picture in mrt.decode_column(column, DATASETS[1])] == pick
 
 
 def test_paths_are_completed_by_the_base_and_nothing_else_is(
