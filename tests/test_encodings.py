@@ -259,6 +259,20 @@ def test_bytes_worked_out_by_hand(encoding: str, pixels: Any, data: list[int]) -
     assert image.step * len(pixels) == len(data) * 2 // {"nv24": 6, "nv12": 3, "nv21": 3, "i420": 3}.get(encoding, 2)
 
 
+@pytest.mark.parametrize("encoding", FOURCC)
+def test_yuv_comes_back(encoding: str) -> None:
+    """Where pixels that share chroma are alike, only rounding is lost: of the strongest colours, too."""
+    blocks = np.random.default_rng(3).integers(0, 256, (20, 30, 3), np.uint8)
+    blocks[0, :8] = [[r, g, b] for r in (0, 255) for g in (0, 255) for b in (0, 255)]
+    rgb = blocks.repeat(2, 0).repeat(2, 1)
+    assert np.abs(raw_pixels(rgb, encoding).astype(int) - rgb).max() <= 2
+
+
+def test_the_low_byte_differs_along_rows_columns_and_channels() -> None:
+    low = raw_pixels(np.zeros((4, 4, 3), np.uint8), "rgb16") & 255
+    assert all((np.diff(low.astype(int), axis=axis) != 0).all() for axis in range(3))
+
+
 def one(value: int) -> NDArray[np.uint8]:
     return np.full((1, 2, 3), value, np.uint8)
 

@@ -21,7 +21,6 @@ _ZSTD_HEADER = struct.Struct("<IIBII")  # height, width, is_bigendian, step, len
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _LONGEST_ENCODING = 256
 _SLACK = 4096  # bytes after the rows: librealsense writes 4
-_MAX_WINDOW = 2**27  # zstd's own default
 
 
 def channels_are_swapped(image_format: str) -> bool:
@@ -63,9 +62,8 @@ def unpack_zstd(image: ImageValue) -> ImageValue:
     if len(data) < _ZSTD_HEADER.size:
         raise ImageError(f"zstd image of {len(data)} bytes: its header alone has {_ZSTD_HEADER.size}")
     height, width, is_bigendian, step, length = _ZSTD_HEADER.unpack_from(data)
-    body = data[_ZSTD_HEADER.size + length :]
-    if length > _LONGEST_ENCODING or not body:
-        raise ImageError(f"zstd image of {len(data)} bytes is cut, or its encoding of {length} bytes is no encoding")
+    if length > _LONGEST_ENCODING:
+        raise ImageError(f"zstd image has an encoding of {length} bytes: it is damaged")
     if not 0 < height * width <= MAX_PIXELS or not 0 < step * height <= MAX_STILL_BYTES:
         raise ImageError(
             f"zstd image of {width}x{height} pixels, step {step}: between 1 and {MAX_PIXELS} pixels, and at most "
@@ -76,7 +74,7 @@ def unpack_zstd(image: ImageValue) -> ImageValue:
     except UnicodeDecodeError as error:
         raise ImageError(f"zstd image has an encoding that is no text: {error}") from error
     # The planes of nv12, nv21, nv24 and i420 that follow the first have up to twice its size.
-    raw = _expanded(body, step * height + 2 * width * height + _SLACK)
+    raw = _expanded(data[_ZSTD_HEADER.size + length :], step * height + 2 * width * height + _SLACK)
     if len(raw) < step * height:
         raise ImageError(f"zstd image holds {len(raw)} bytes, less than step {step} x height {height}")
     return replace(
@@ -99,7 +97,7 @@ def _expanded(data: memoryview, limit: int) -> bytes:
             said = zstandard.get_frame_parameters(data).content_size
             if said not in (zstandard.CONTENTSIZE_UNKNOWN, zstandard.CONTENTSIZE_ERROR) and said > limit:
                 raise ImageError(too_long)
-            return zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompress(data, max_output_size=limit)
+            return zstandard.ZstdDecompressor().decompress(data, max_output_size=limit)
         inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, told by its header
         raw = inflater.decompress(data, limit + 1)
     except (zstandard.ZstdError, zlib.error) as error:

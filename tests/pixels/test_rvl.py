@@ -74,6 +74,11 @@ def test_known_bytes() -> None:
     assert decode_rvl(bytes.fromhex("04000000 01000000 00002622")).tolist() == [[0, 0, 1, 4]]
 
 
+def test_differences_wrap() -> None:
+    """By hand: 0 zeros, 2 others, +1, +65540 (131080: 0, 1, 0, 0, 0, 4 in groups of three bits)."""
+    assert decode_rvl(bytes.fromhex("02000000 01000000 88982802 00000040")).tolist() == [[1, 5]]
+
+
 @given(arrays(np.uint16, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 65535)))
 def test_any_picture(picture: NDArray[np.uint16]) -> None:
     assert np.array_equal(decode_rvl(encoded(picture)), picture)
@@ -116,6 +121,19 @@ def test_sizes_that_can_not_be(columns: int, rows: int) -> None:
 )
 def test_numbers_that_do_not_add_up(words: str) -> None:
     with pytest.raises(ImageError, match="RVL image"):
+        decode_rvl(bytes.fromhex("04000000 01000000" + words))
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        ("888888c8 00008888", "nibbles"),  # four zeros, said in thirteen nibbles
+        ("00004000", "does not fit"),  # nothing of nothing, and then four zeros
+    ],
+)
+def test_numbers_that_no_coder_writes(words: str, match: str) -> None:
+    assert not decode_rvl(bytes.fromhex("04000000 01000000 00000040")).any()
+    with pytest.raises(ImageError, match=match):
         decode_rvl(bytes.fromhex("04000000 01000000" + words))
 
 

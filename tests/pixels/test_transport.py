@@ -144,8 +144,14 @@ def test_cut(coded: Callable[[bytes], bytes]) -> None:
 
 @each_coding
 def test_bombs(coded: Callable[[bytes], bytes]) -> None:
-    with pytest.raises(ImageError, match=r"zstd image (expands|of)"):
+    with pytest.raises(ImageError, match=r"zstd image (expands to more than|.* can't be expanded)"):
         unpack_zstd(message(payload(bytes(50_000_000), coded)))
+
+
+def test_a_frame_that_claims_a_terabyte() -> None:
+    frame = b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 2**40) + b"\x01\x00\x00"
+    with pytest.raises(ImageError, match="expands to more than the 4156 bytes"):
+        unpack_zstd(message(payload(b"", lambda _: frame)))
 
 
 @pytest.mark.parametrize(
@@ -165,8 +171,8 @@ def test_sizes_that_can_not_be(height: int, width: int, step: int) -> None:
         (payload(RAW, lambda raw: b"\x28\xb5\x2f\xfd" + raw), "can't be expanded"),
         (payload(RAW, lambda raw: b"\x1f\x8b" + raw), "can't be expanded"),
         (payload(RAW, encoding=b"\xff\xfe"), "no text"),
-        (payload(RAW, encoding=b"a" * 300), "no encoding"),
-        (struct.pack("<IIBII", 3, 4, 0, 12, 2**32 - 1) + b"bgr8" + gzip.compress(RAW), "no encoding"),
+        (payload(RAW, encoding=b"a" * 300), "encoding of 300 bytes"),
+        (struct.pack("<IIBII", 3, 4, 0, 12, 2**32 - 1) + b"bgr8" + gzip.compress(RAW), "encoding of 4294967295 bytes"),
         (b"", "of 0 bytes"),
     ],
     ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",
@@ -188,8 +194,9 @@ def test_a_window_larger_than_its_frame_needs() -> None:
         unpack_zstd(message(payload(b"", lambda _: header)))
 
 
-def test_a_gzip_that_is_longer_than_its_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+@each_coding
+def test_more_than_a_picture(monkeypatch: pytest.MonkeyPatch, coded: Callable[[bytes], bytes]) -> None:
     monkeypatch.setattr(transport, "_SLACK", 4)
-    unpack_zstd(message(payload(bytes(36 + 24 + 4))))
-    with pytest.raises(ImageError, match="more than the 64 bytes"):
-        unpack_zstd(message(payload(bytes(36 + 24 + 5))))
+    assert len(unpack_zstd(message(payload(bytes(36 + 24 + 4), coded))).data) == 64
+    with pytest.raises(ImageError, match=r"more than the 64 bytes|can't be expanded"):
+        unpack_zstd(message(payload(bytes(36 + 24 + 5), coded)))
