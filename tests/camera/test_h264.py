@@ -14,7 +14,9 @@ from mediaref_tools.camera.framing import split_annexb
 from mediaref_tools.camera.h264 import H264Stream
 from mediaref_tools.camera.h264syntax import parse_sps
 from mediaref_tools.camera.picture import EARLY, LATE, LOST, Picture
+from mediaref_tools.camera.survey import survey
 from mediaref_tools.errors import ImageError
+from mediaref_tools.image import ImageValue
 from tests.camera.cameras import complete, decoded, planned, recording, remuxed
 
 
@@ -102,6 +104,9 @@ def test_picture_order_type_0_wraps() -> None:
     packets += [slice_(n % 16, low(4 * n % 16)) for n in range(1, 20)]
     assert [picture.order for picture in read(packets)] == [4 * n for n in range(20)]
     assert [picture.order for picture in read([*packets[:4], slice_(4, low(10), ref=False)])][-1] == 10
+    # What is no reference is nothing to count from.
+    got = read([packets[0], slice_(1, low(6)), slice_(2, low(1), ref=False), slice_(2, low(12))])
+    assert [picture.order for picture in got] == [0, 6, 1, 12]
     # The order of a frame is that of the field which is shown first.
     assert read([*packets[:2], slice_(2, low(8, -3))])[-1].order == 5
 
@@ -134,17 +139,19 @@ def test_a_gap_is_a_loss_whether_allowed_or_not(gaps: int) -> None:
     assert [picture.fault for picture in read(packets)] == ["", "", LOST, LOST, ""]
 
 
+def recovery(count: int, exact: int, broken: int = 0) -> bytes:
+    text = bits_of(count) + f"{exact}{broken}00"
+    text += "1" + "0" * (-(len(text) + 1) % 8)
+    body = int(text, 2).to_bytes(len(text) // 8, "big")
+    user = b"\5\xff\1" + bytes(range(1, 129)) * 2  # 256 bytes of something else before it
+    return b"\0\0\0\1\6" + user + b"\6" + bytes((len(body),)) + body + b"\x80"
+
+
+def intra(frame_num: int, order: int) -> bytes:
+    return nal(0x61, 0, 7, 0, f"{frame_num:04b}", low(order), "0")
+
+
 def test_a_recovery_point_that_is_exact_at_once_is_a_keyframe() -> None:
-    def recovery(count: int, exact: int, broken: int = 0) -> bytes:
-        text = bits_of(count) + f"{exact}{broken}00"
-        text += "1" + "0" * (-(len(text) + 1) % 8)
-        body = int(text, 2).to_bytes(len(text) // 8, "big")
-        user = b"\5\xff\1" + bytes(range(1, 129)) * 2  # 256 bytes of something else before it
-        return b"\0\0\0\1\6" + user + b"\6" + bytes((len(body),)) + body + b"\x80"
-
-    def intra(frame_num: int) -> bytes:
-        return nal(0x61, 0, 7, 0, f"{frame_num:04b}", low(2 * frame_num), "0")
-
     first = TYPE_0 + PPS + slice_(0, low(0), idr=True)
     for sei, is_key in (
         (recovery(0, 1), True),
@@ -152,12 +159,21 @@ def test_a_recovery_point_that_is_exact_at_once_is_a_keyframe() -> None:
         (recovery(0, 0), False),
         (recovery(0, 1, 1), False),
     ):
-        got = read([first, sei + intra(1)])
+        got = read([first, sei + intra(1, 2)])
         assert (got[1].keyframe, got[1].fault) == (is_key, "")
-        alone = read([TYPE_0 + PPS + sei + intra(5)])
+        alone = read([TYPE_0 + PPS + sei + intra(5, 10)])
         assert (alone[0].keyframe, alone[0].fresh, alone[0].fault) == (is_key, is_key, "" if is_key else EARLY)
     predicted = recovery(0, 1) + slice_(1, low(2))
     assert not read([first, predicted])[1].keyframe
+
+
+def test_no_segment_begins_at_a_keyframe_that_is_shown_before_what_came_before_it() -> None:
+    first = TYPE_0 + PPS + slice_(0, low(0), idr=True)
+    for order, starts in ((2, [0]), (6, [0, 2])):
+        packets = [first, slice_(1, low(4)), recovery(0, 1) + intra(2, order), slice_(3, low(8))]
+        values = [(at, ImageValue(data, "h264", "packet")) for at, data in enumerate(packets)]
+        plan = survey(values, segment_ns=1)
+        assert [int(np.flatnonzero(plan.segment == n)[0]) for n in range(len(plan.segments))] == starts
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from mediaref_tools.camera.bits import Bits
 from mediaref_tools.camera.framing import split_annexb
 from mediaref_tools.camera.h265 import H265Stream
 from mediaref_tools.camera.h265syntax import RefSet, Slice, parse_sps
-from mediaref_tools.camera.picture import EARLY, LOST, UNSET
+from mediaref_tools.camera.picture import EARLY, LOST, UNSET, Picture
 from mediaref_tools.errors import ImageError
 from tests.camera.cameras import recording
 from tests.camera.test_h264 import bits_of
@@ -78,6 +78,28 @@ def test_a_picture_is_lost_where_one_that_it_uses_is() -> None:
         assert stream._held <= held
     stream._held = {3}
     assert not stream._refer(sps, Slice(0, True, 3, (), ()), 3)  # there is one of that order already
+
+
+def test_picture_order_counts_from_references_of_the_lowest_layer() -> None:
+    """Not from what others may be dropped with: 8.3.1."""
+    stream = H265Stream()
+    packet = recording("h265").packets[0]
+    stream.read(packet)
+    (number, sps), *_ = stream._spss.items()
+    stream._spss[number] = sps._replace(poc_bits=4)
+    pps = next(iter(stream._ppss))
+
+    def order(kind: int, layer: int, low: int) -> int:
+        nal = bytes((kind << 1, layer + 1, 0x80))
+        return stream._follow(Picture(b"", ""), Slice(pps, True, low, (), ()), nal).order
+
+    trail_n, trail_r, radl_n, rasl_r = 0, 1, 6, 9
+    assert order(trail_r, 0, 6) == 6
+    for kind, layer in ((trail_n, 0), (trail_r, 1), (radl_n, 0), (rasl_r, 0)):
+        assert order(kind, layer, 1) == 1
+    assert order(trail_r, 0, 12) == 12
+    assert order(trail_r, 0, 2) == 18
+    assert order(trail_n, 0, 15) == 15
 
 
 def test_end_of_sequence_begins_another() -> None:

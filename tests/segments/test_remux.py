@@ -249,6 +249,15 @@ def test_an_aborted_writer_lets_go_and_says_nothing(tmp_path: Path) -> None:
         writer.abort()
 
 
+def test_every_byte_is_compared(tmp_path: Path) -> None:
+    path = tmp_path / "s.mp4"
+    writer = RemuxWriter(path, "png", b"", *SIZE)
+    writer.add(still(0, "png"), 0, 0, True)
+    writer._content.update(b"another")
+    with pytest.raises(EncodeError, match="does not hold the bytes of the 1 packets"):
+        writer.close()
+
+
 def test_what_is_read_back_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = read_packets
     changes = {
