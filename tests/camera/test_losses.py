@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mediaref_tools.camera.framing import split_annexb
 from mediaref_tools.camera.picture import EARLY, LOST, REPEATED, UNSET
 from mediaref_tools.camera.survey import CameraPlan, survey
 from mediaref_tools.image import ImageValue
@@ -97,6 +98,31 @@ def test_each_packet_missing_in_turn_where_the_sender_counts(name: str, tmp_path
         check(tmp_path, name, kept, plan)
         if not CAMERAS[name].b_frames and missing < count - 1:
             assert (plan.segment < 0).any() or planned(found.codec, found.packets).keyframe[missing + 1]
+
+
+@pytest.mark.parametrize("name", ["h264 open", "h265 open"])
+def test_a_stream_begun_anew_whose_first_packet_is_missing(name: str, tmp_path: Path) -> None:
+    """What follows counts its order from 0 again, and is shown after all that came before for all that."""
+    count = len(recording(name).packets)
+    plan = check(tmp_path, name, [*range(count), *range(1, count)])
+    assert plan.segment[:count].tolist() == [0] * count
+    assert plan.segment[count] == -1
+    again = int(np.flatnonzero(plan.segment[count:] >= 0)[0]) + count
+    assert plan.keyframe[again]
+    # No decoder forgets by itself what came before such a keyframe: a file of its own.
+    assert plan.segment[again:].max() == 1
+    assert plan.segments[1].first_log_time_ns == log_time_ns(again)
+
+
+@pytest.mark.parametrize("name", [name for name in CAMERAS if CAMERAS[name].b_frames])
+def test_a_packet_without_a_picture_changes_no_order(name: str, tmp_path: Path) -> None:
+    found = recording(name)
+    units = b"".join(b"\0\0\0\1" + nal for nal in split_annexb(found.packets[0])[0][:2])
+    for place in range(1, len(found.packets), 5):
+        packets = [*found.packets[:place], units, *found.packets[place:]]
+        plan = planned(found.codec, packets)
+        assert np.flatnonzero(plan.segment < 0).tolist() == [place]
+        assert np.argsort(np.delete(plan.pts_us, place)).tolist() == np.argsort(found.numbers).tolist()
 
 
 @ALL
