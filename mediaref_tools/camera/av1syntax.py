@@ -12,6 +12,7 @@ from mediaref_tools.errors import ImageError
 __all__ = ["Frame", "Obu", "Sequence", "obus_of", "parse_frame", "parse_sequence"]
 
 _HEAD = 512
+_MOST_OBUS = 20_000  # a frame has 4096 tile groups at most
 KEY, INTER, INTRA, SWITCH = range(4)
 
 
@@ -63,9 +64,12 @@ def obus_of(data: bytes) -> Iterator[Obu]:
     Raises:
         ImageError: It is something else, or an OBU does not say its size.
     """
-    at = 0
+    at = count = 0
     while at < len(data):
         start, head = at, data[at]
+        count += 1
+        if count > _MOST_OBUS:
+            raise ImageError(f"video packet holds more than {_MOST_OBUS} of AV1's units (OBUs)")
         if head & 0x81:
             raise ImageError("video packet does not consist of AV1's units (OBUs)")
         if not head & 2:

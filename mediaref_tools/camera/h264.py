@@ -27,6 +27,7 @@ class H264Stream:
         self._fault = EARLY
         self._sequence = -1
         self._last = b""
+        self._changed = False  # the last packet brought parameter sets that differ from those in force
         self._frame_num = 0  # of the last reference
         self._previous = (0, 0)  # picture order of the last reference: what its low bits count from, low bits
         self._counted = (0, 0)  # frame_num of the last picture, and what was added to it
@@ -44,7 +45,16 @@ class H264Stream:
     def read(self, payload: bytes) -> Picture:
         """Take the next packet; see `picture.Stream`."""
         nals, framing = split_annexb(payload)
+        self._changed = False
         slices, recovery = self._parse(nals)
+        picture = self._take(payload, nals, framing, slices, recovery=recovery)
+        if picture.fault and self._changed:
+            self.lose()  # what follows needs parameter sets that are embedded with this packet
+        return picture
+
+    def _take(
+        self, payload: bytes, nals: list[bytes], framing: str, slices: list[Slice | None], *, recovery: bool
+    ) -> Picture:
         picture = Picture(join_nals(nals), framing)
         if payload == self._last:
             return picture._replace(fault=REPEATED)
@@ -71,9 +81,11 @@ class H264Stream:
                 raise ImageError("video packet holds a NAL unit that is marked as damaged")
             if kind == 7:
                 sps = parse_sps(nal)
+                self._changed |= self._spss.get(sps.number) != sps
                 self._spss[sps.number] = sps
             elif kind == 8:
                 pps = parse_pps(nal)
+                self._changed |= self._ppss.get(pps.number) != pps
                 self._ppss[pps.number] = pps
             elif kind == 6:
                 recovery |= recovers(nal)

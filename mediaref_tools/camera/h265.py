@@ -44,6 +44,7 @@ class H265Stream:
         self._broken = True  # something is missing since the last keyframe
         self._sequence = -1
         self._last = b""
+        self._changed = False  # the last packet brought parameter sets that differ from those in force
         self._previous = 0  # picture order of the last picture that others count from
         self._held: set[int] = set()  # orders of the pictures that are there to be referred to
 
@@ -55,12 +56,19 @@ class H265Stream:
     def read(self, payload: bytes) -> Picture:
         """Take the next packet; see `picture.Stream`."""
         nals, framing = split_annexb(payload)
+        self._changed = False
         slices, ends = self._parse(nals)
+        picture = self._take(payload, nals, framing, slices)
+        self._ended |= ends
+        if picture.fault and self._changed:
+            self.lose()  # what follows needs parameter sets that are embedded with this packet
+        return picture
+
+    def _take(self, payload: bytes, nals: list[bytes], framing: str, slices: list[bytes]) -> Picture:
         picture = Picture(join_nals(nals), framing)
         if payload == self._last:
             return picture._replace(fault=REPEATED)
         if not slices:
-            self._ended |= ends
             return picture._replace(fault=EMPTY)
         self._last = payload
         if not slices[0][2] & 128:
@@ -73,9 +81,7 @@ class H265Stream:
             self.lose()
             keyframe = 16 <= kind_of(slices[0]) <= 23
             return picture._replace(fault=UNSET if keyframe or self._begun else EARLY)
-        picture = self._follow(picture, part, slices[0])
-        self._ended |= ends
-        return picture
+        return self._follow(picture, part, slices[0])
 
     def _parse(self, nals: Sequence[bytes]) -> tuple[list[bytes], bool]:
         slices, ends = [], False
@@ -89,12 +95,15 @@ class H265Stream:
             if layer_of(nal):
                 continue
             if kind == _VPS:
+                self._changed |= self._vpss.get(nal[2] >> 4) != nal
                 self._vpss[nal[2] >> 4] = nal
             elif kind == _SPS:
                 sps = parse_sps(nal)
+                self._changed |= self._spss.get(sps.number) != sps
                 self._spss[sps.number] = sps
             elif kind == _PPS:
                 pps = parse_pps(nal)
+                self._changed |= self._ppss.get(pps.number) != pps
                 self._ppss[pps.number] = pps
             elif kind < 32:
                 slices.append(nal)

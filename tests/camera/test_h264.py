@@ -13,7 +13,7 @@ from mediaref_tools.camera.bits import Bits, unescape
 from mediaref_tools.camera.framing import split_annexb
 from mediaref_tools.camera.h264 import H264Stream
 from mediaref_tools.camera.h264syntax import parse_sps
-from mediaref_tools.camera.picture import EARLY, LATE, LOST, Picture
+from mediaref_tools.camera.picture import EARLY, EMPTY, LATE, LOST, Picture
 from mediaref_tools.camera.survey import survey
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue
@@ -125,6 +125,15 @@ def test_marking_that_resets_begins_a_sequence_of_its_own() -> None:
     assert [picture.fault for picture in got] == [""] * 5
     other = "1" + bits_of(1, 0, 2, 0, 3, 0, 1, 4, 1, 6, 0, 0)
     assert read([*packets[:2], slice_(2, low(8), marking=other)])[-1].sequence == 0
+
+
+def test_what_needs_parameter_sets_that_are_embedded_is_embedded_too() -> None:
+    """A message of parameter sets alone does not get into the file: new ones are not there for what follows."""
+    first = TYPE_0 + PPS + slice_(0, low(0), idr=True)
+    other = nal(0x68, 1, 0, "0", "1", 0, 0, 0, "0", "00", ("se", 0), ("se", 0), ("se", 0), "000")
+    for sets, fault in ((TYPE_0 + PPS, ""), (other, LOST)):
+        packets = [first, slice_(1, low(2)), sets, slice_(2, low(4)), slice_(0, low(0), idr=True), slice_(1, low(2))]
+        assert [picture.fault for picture in read(packets)] == ["", "", EMPTY, fault, "", ""]
 
 
 @pytest.mark.parametrize("gaps", [0, 1])

@@ -9,7 +9,7 @@ from mediaref_tools.camera.bits import Bits
 from mediaref_tools.camera.framing import split_annexb
 from mediaref_tools.camera.h265 import H265Stream
 from mediaref_tools.camera.h265syntax import RefSet, Slice, parse_sps
-from mediaref_tools.camera.picture import EARLY, LOST, UNSET, Picture
+from mediaref_tools.camera.picture import EARLY, EMPTY, LOST, UNSET, Picture
 from mediaref_tools.errors import ImageError
 from tests.camera.cameras import recording
 from tests.camera.test_h264 import bits_of
@@ -119,6 +119,17 @@ def test_end_of_sequence_begins_another() -> None:
         # What leads the keyframe that begins the stream anew needs what is before it.
         assert (LOST in leading) == (place is not None)
         assert "" in leading or place is not None
+
+
+def test_what_needs_parameter_sets_that_are_embedded_is_embedded_too() -> None:
+    packets = recording("h265").packets
+    nals, _ = split_annexb(packets[0])
+    same = b"".join(b"\0\0\0\1" + nal for nal in nals if 32 <= nal[0] >> 1 <= 34)
+    other = b"\0\0\0\1\x44\1" + int(bits_of(9, 0, "00000") + "1" + "0" * 3, 2).to_bytes(2, "big")
+    for sets, fault in ((same, ""), (other, LOST)):
+        got = H265Stream()
+        faults = [got.read(data).fault for data in (*packets[:2], sets, *packets[2:11])]
+        assert faults == ["", "", EMPTY, *[fault] * 8, ""]
 
 
 def test_without_parameter_sets() -> None:

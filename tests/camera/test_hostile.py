@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
 from mediaref_tools.camera.survey import survey
 from mediaref_tools.camera.unit import UnitReader
 from mediaref_tools.errors import ImageError
-from mediaref_tools.image import ImageValue
+from mediaref_tools.image import ImageValue, VideoCodec
 from tests.camera.cameras import CAMERAS, log_time_ns, recording
 
 
@@ -56,3 +57,19 @@ def test_many_different_faults_are_told_apart_up_to_a_hundred() -> None:
     plan = survey(enumerate(values))
     assert 100 <= len(plan.reasons) <= 102
     assert (plan.reason > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("codec", "data"),
+    [
+        ("av1", b"\x2a\0" * 10_000_000),
+        ("h264", b"\0\0\1\x41" * 5_000_000),
+        ("h265", bytes(20_000_000)),
+        ("vp9", b"\xdf" * 20_000_000),
+    ],
+)
+def test_twenty_megabytes_of_next_to_nothing_are_refused_at_once(codec: VideoCodec, data: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(ImageError):
+        UnitReader(codec).unit(data)
+    assert time.process_time() - started < 5  # far from what reading each of them would take
