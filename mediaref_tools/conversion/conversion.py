@@ -26,6 +26,7 @@ from mediaref_tools.dataset.manifest import Manifest, Settings, Source, Tool, To
 from mediaref_tools.errors import ProofError
 from mediaref_tools.lanes import Backlog, Lanes
 from mediaref_tools.log import LogReader, LogWriter, Message, Record
+from mediaref_tools.pixels.transport import channels_are_swapped
 from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import Meter, OnProgress, no_progress
 from mediaref_tools.proof.verification import Findings, check
@@ -100,7 +101,7 @@ def convert(
                 topics=topics,
                 kept=todo.kept,
                 losses=tuple(LossReport(**loss._asdict()) for loss in reader.losses),
-                warnings=_warnings(reader, topics),
+                warnings=_warnings(reader, todo, topics),
             )
         found = _prove(reader, building.folder, building.scratch, manifest, on_progress)
         manifest = _with_quality(manifest, found)
@@ -223,11 +224,16 @@ def _entry(planned: TopicPlan, ledger: Ledger) -> TopicEntry:
     )
 
 
-def _warnings(reader: LogReader, topics: Sequence[TopicEntry]) -> tuple[str, ...]:
+def _warnings(reader: LogReader, todo: Plan, topics: Sequence[TopicEntry]) -> tuple[str, ...]:
     recorded = sorted({channel.topic for channel in reader.channels if channel.role == "record"})
     told = [
         f"{topic} holds references already: they are copied as they are, and the media that they name are not"
         for topic in recorded
+    ]
+    told += [
+        f"{topic} has red and blue swapped in its files, as format {planned.encoding!r} tells: colours are put right"
+        for topic, planned in todo.converted.items()
+        if channels_are_swapped(planned.encoding)
     ]
     told += [
         f"{entry.topic} takes {entry.bytes_out - entry.bytes_in} bytes more than what it replaces, {entry.bytes_in}"

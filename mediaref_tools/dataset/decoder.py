@@ -44,16 +44,17 @@ class SegmentDecoder:
         offset: NDArray[np.int64],
         size: NDArray[np.int64],
         keyframe: NDArray[np.bool_],
+        pts_ns: NDArray[np.int64],
     ) -> None:
         """Take what is needed; nothing is opened yet.
 
         Args:
             path: The segment's file.
             segment: Its entry in the manifest.
-            offset, size, keyframe: (N,) where each packet lies, and whether it is a keyframe.
+            offset, size, keyframe, pts_ns: (N,) where each packet lies, whether it is a keyframe, and when it is shown.
         """
         self._path, self._segment = path, segment
-        self._offset, self._size = offset, size
+        self._offset, self._size, self._pts_ns = offset, size, pts_ns
         self._keyframes = np.flatnonzero(keyframe)
 
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -72,6 +73,9 @@ class SegmentDecoder:
         try:
             numbers = np.asarray(wanted, dtype=np.int64)
             groups = np.searchsorted(self._keyframes, numbers, side="right") - 1
+            # A camera's frame that follows a keyframe and is shown before it needs what lies before that.
+            while (early := (groups > 0) & (self._pts_ns[numbers] < self._pts_ns[self._keyframes[groups]])).any():
+                groups[early] -= 1
             for group in np.unique(groups):
                 yield from self._group(descriptor, int(self._keyframes[group]), numbers[groups == group].tolist())
         finally:

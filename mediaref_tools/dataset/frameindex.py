@@ -150,11 +150,13 @@ class TableIndex:
     def facts(self, indices: NDArray[np.int64]) -> list[Facts]:
         """What tells each frame's kind."""
         segments = self.places[0]
-        formats = [segment.pixel_format for segment in self.entry.segments]
-        return [
-            Facts(formats[segment] if segment >= 0 else "", *(str(column[index]) for column in self._texts))
-            for index, segment in zip(indices.tolist(), segments[indices].tolist(), strict=True)
-        ]
+        stored = [(segment.pixel_format, segment.codec in ("mjpeg", "png")) for segment in self.entry.segments]
+        found = []
+        for index, segment in zip(indices.tolist(), segments[indices].tolist(), strict=True):
+            pixel_format, copied = stored[segment] if segment >= 0 else ("", False)
+            encoding, text, framing = (str(column[index]) for column in self._texts)
+            found.append(Facts(pixel_format, encoding, text, framing, copied))
+        return found
 
     @cached_property
     def _texts(self) -> list[NDArray[np.object_]]:

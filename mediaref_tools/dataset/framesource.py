@@ -74,7 +74,8 @@ class SegmentSource:
         entry = self._index.entry.segments[segment]
         offset, size = self._index.packets
         path = inside(self._dataset, entry.uri)
-        return SegmentDecoder(path, entry, offset[members], size[members], self._index.keyframes[members])
+        keyframe, pts_ns = self._index.keyframes[members], self._index.pts_ns[members]
+        return SegmentDecoder(path, entry, offset[members], size[members], keyframe, pts_ns)
 
     def _embedded(self, index: int, facts: Facts, look: Look, out: NDArray[Any]) -> None:
         uri, entry = self._index.uris[index], self._index.entry

@@ -10,6 +10,7 @@ import numpy as np
 from mediaref_tools.errors import FrameError
 from mediaref_tools.pixels.depth import is_depth, is_quantised
 from mediaref_tools.pixels.encodings import layout, mosaic
+from mediaref_tools.pixels.transport import channels_are_swapped
 
 __all__ = ["Facts", "Look", "PixelFormat", "natural", "wanted_look"]
 
@@ -54,12 +55,21 @@ _OPAQUE = {"rgba": "rgb", "rgba16": "rgb16"}
 
 
 class Facts(NamedTuple):
-    """What tells the kind of a frame: how it is stored ("" where that is not known), and what its message said."""
+    """What tells the kind of a frame: how it is stored ("" where that is not known), and what its message said.
+
+    `copied` is whether it is stored as the very file that the message held.
+    """
 
     pixel_format: str
     encoding: str
     format: str
     framing: str = ""
+    copied: bool = False
+
+    @property
+    def swapped(self) -> bool:
+        """Whether red and blue are the wrong way round in what is stored."""
+        return self.copied and channels_are_swapped(self.format)
 
     @property
     def mosaic(self) -> str | None:

@@ -46,8 +46,11 @@ class Renderer:
         if look.name == "metres":
             raise FrameError(f"metres of a frame stored as {frame.format.name}, which is no depth")
         if look.name in ("rgb", "bgr"):
-            rgb = out if look.name == "rgb" else reordered(out, "bgr")
+            rgb = out if (look.name == "rgb") != facts.swapped else reordered(out, "bgr")
             self._raster.into(frame, rgb)
+        elif look.name == "gray" and facts.swapped:
+            rgb = self._raster.array(frame, "rgb")[:height, :width, ::-1]
+            out[:] = np.rint(rgb @ np.array([0.299, 0.587, 0.114], np.float32))  # BT.601
         elif look.name in ("gray", "rgba"):
             out[:] = self._raster.array(frame, "gray" if look.name == "gray" else "rgba")[:height, :width]
         else:
