@@ -230,7 +230,7 @@ def _show_preview(found: Preview, *, as_json: bool) -> None:
             topic.topic,
             topic.encoding,
             text.count(topic.messages),
-            topic.codec or "kept",
+            f"{topic.codec}, as it is" if topic.remuxed else topic.codec or "kept",
             text.change(topic.bytes_in, topic.bytes_out, arrow(console)) if topic.codec else text.size(topic.bytes_in),
         ]
         for topic in found.topics
