@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
+from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
 from mediaref_tools.recordjson import json_record
 
 from . import rosmsg
@@ -18,6 +18,9 @@ from .mcap_scan import scan
 from .mcap_source import MAGIC, Source
 from .mcap_survey import survey
 from .mcap_writer import McapWriter
+from .packed_writer import PackedWriter
+from .packing import head
+from .scratch import Scratch
 from .timeorder import Block, in_time_order
 
 __all__ = ["SCHEMA_ENCODING", "McapConverter", "McapReader"]
@@ -30,19 +33,13 @@ Should a channel have metadata under this very key, the attributes do not show i
 
 
 class McapConverter:
-    """Opens MCAP files, which it knows by their first 8 bytes, whatever their names."""
+    """Opens MCAP files, compressed as a whole or not, which it knows by their first 8 bytes, whatever their names."""
 
     name: ClassVar[str] = "mcap"
 
     def claims(self, path: Path) -> bool:
-        """Whether the path is a file that starts with MCAP's magic bytes."""
-        try:
-            if not path.is_file():
-                return False
-            with path.open("rb") as file:
-                return file.read(len(MAGIC)) == MAGIC
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            return False
+        """Whether the path is a file that starts with MCAP's magic bytes, once it is decompressed."""
+        return path.is_file() and head(path).startswith(MAGIC)
 
     def open(self, path: Path) -> McapReader:
         """Open an MCAP file.
@@ -74,9 +71,13 @@ class McapReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        source = Source(path)
+        self._scratch = Scratch()
+        self._unpacked = self._scratch.unpacked(path) if path.is_file() else None
+        source = Source(path, None if self._unpacked is None else self._unpacked.path)
         try:
             self._index = scan(source)
+            if self._unpacked is not None and self._unpacked.trouble is not None:
+                self._index.losses.note("file", self._unpacked.trouble)
             self.profile: str = self._index.profile
             self.library: str = self._index.library
             self.losses: Sequence[Loss] = self._index.losses
@@ -84,6 +85,7 @@ class McapReader:
             self.channels: Sequence[Channel] = _channels(self._index)
         except BaseException:
             source.close()
+            self._scratch.close()
             raise
 
     @property
@@ -150,8 +152,8 @@ class McapReader:
         self._index.source.check_open()
         return self._index.metadata()
 
-    def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> McapWriter:
-        """Start the same log anew in the file `out`; see `mediaref_tools.log.LogReader.rewriter`.
+    def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> LogWriter:
+        """Start the same log anew in the file `out`, compressed as a whole if the source is.
 
         Raises:
             OutputError: `out` exists, or can't be written.
@@ -159,11 +161,14 @@ class McapReader:
         self._index.source.check_open()
         names = frozenset(topics)
         replaced = {channel.id for channel in self.channels if channel.role == "image" and channel.topic in names}
-        return McapWriter(self._index, out, replaced, kind)
+        if self._unpacked is None:
+            return McapWriter(self._index, out, replaced, kind)
+        return PackedWriter(lambda plain: McapWriter(self._index, plain, replaced, kind), out, self._unpacked.kind)
 
     def close(self) -> None:
         """Let go of the file."""
         self._index.source.close()
+        self._scratch.close()
 
     def __enter__(self) -> Self:
         return self

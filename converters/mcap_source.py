@@ -51,16 +51,20 @@ class Head(NamedTuple):
 class Source:
     """An open file, read at offsets; from several threads, if need be.
 
+    Args:
+        path: The log's own, for messages.
+        content: The file to open, where it is another.
+
     Raises:
         LogNotFound: There is no file.
         LogError: It can't be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: Path | None = None) -> None:
         self.path = path
         self._lock = threading.Lock()
         try:
-            self._file = path.open("rb")
+            self._file = (content or path).open("rb")
         except FileNotFoundError as error:
             raise LogNotFound(f"no log to read: expected an MCAP file here; check the path: {path}") from error
         except OSError as error:

@@ -62,15 +62,19 @@ class Chunk(NamedTuple):
 class BagFile:
     """A bag's bytes, for any thread.
 
+    Args:
+        path: The log's own, for messages.
+        content: The file to open, where it is another.
+
     Raises:
         LogError: The file can't be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: Path | None = None) -> None:
         self.path = path
         self._lock = threading.Lock()
         try:
-            self._file = path.open("rb")
+            self._file = (content or path).open("rb")
             self.size = self._file.seek(0, 2)
         except FileNotFoundError as error:
             raise LogNotFound(f"there is no file at the path: check it: {path}") from error

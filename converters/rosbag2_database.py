@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import ChannelStats
 
+from .packing import ZSTD, decompressor
 from .rosbag2_metadata import parse
-from .rosbag2_scratch import Scratch
-from .rosbag2_zstd import ZSTD, decompressor, inflated
+from .rosbag2_zstd import inflated
+from .scratch import Scratch
 
 __all__ = ["MAGIC", "SOUND", "Database", "Definition", "Topic", "companions", "opened", "recovered", "sound", "uri"]
 

@@ -18,15 +18,15 @@ from typing import NamedTuple
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import ChannelStats, Loss, Message
 
+from .packing import ENDINGS, plain
 from .rosbag2_metadata import Metadata, parse
-from .rosbag2_scratch import flush
-from .rosbag2_zstd import plain
+from .scratch import flush
 
 __all__ = ["METADATA", "Folder", "Part", "in_time_order", "miscounts", "read", "storage", "total"]
 
 METADATA = "metadata.yaml"
 SUFFIXES = {"sqlite3": ".db3", "mcap": ".mcap"}
-"""What a storage plugin's files are called; `.zstd` follows in file compression mode."""
+"""What a storage plugin's files are called; `.zstd` follows in file compression mode, `.gz` by hand."""
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _LIMIT = 32 << 20
@@ -171,7 +171,8 @@ def _listed(metadata: Metadata, names: set[str], present: list[str], losses: lis
     for entry in metadata.files:
         # version 3 and older put the folder's name in front, and a stranger's may hold `..`
         name = basename(entry)
-        found = next((each for each in (name, plain(name), f"{name}.zstd") if each in names), None)
+        spellings = (name, plain(name), *(plain(name) + ending for ending in ENDINGS))
+        found = next((each for each in spellings if each in names), None)
         if found is None:
             what = "is in metadata.yaml, but not in the folder"
             missing.append(Loss(name or repr(entry), what, metadata.counts.get(entry)))

@@ -15,11 +15,12 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
 
 from . import rosmsg
+from .packing import ZSTD, decompressor, head, packing
 from .rosbag2_database import MAGIC, Database, companions, opened, recovered, sound
 from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
-from .rosbag2_scratch import Scratch
 from .rosbag2_sqlite3_writer import Rosbag2Sqlite3Writer, Split
-from .rosbag2_zstd import ZSTD, decompressor, head, inflated, is_compressed
+from .rosbag2_zstd import inflated
+from .scratch import Scratch
 
 __all__ = ["Rosbag2Sqlite3Converter", "Rosbag2Sqlite3Reader"]
 
@@ -213,15 +214,17 @@ class Rosbag2Sqlite3Reader:
         errors: list[LogError] = []
         for file in (self.path,) if folder is None else folder.files:
             try:
-                is_zstd = is_compressed(file)
-                readable = self._scratch.decompressed(file) if is_zstd else recovered(file, self._scratch)
+                unpacked = self._scratch.unpacked(file)
+                readable = recovered(file, self._scratch) if unpacked is None else unpacked.path
                 database = Database(readable, file, compressed)
             except LogError as error:
                 errors.append(error)
                 what = f"was not read, and a rewritten log has it as it stands: {error}"
                 self._known.append(Loss(file.name, what, None if folder is None else folder.count(file)))
                 continue
-            splits.append(Split(database, file, is_zstd))
+            splits.append(Split(database, file, unpacked and unpacked.kind))
+            if unpacked is not None and unpacked.trouble is not None:
+                self._known.append(Loss(file.name, unpacked.trouble))
             if database.unknown_topics:
                 what = f"{database.unknown_topics} rows of the table 'topics' have no number, name or type"
                 self._known.append(Loss(file.name, what, None))
@@ -286,9 +289,10 @@ def _channels(splits: Sequence[Split]) -> tuple[tuple[Channel, ...], list[dict[i
 
 
 def _has_tables(path: Path) -> bool:
-    if is_compressed(path) or companions(path):
-        return True
     try:
+        with path.open("rb") as file:
+            if packing(file.read(4)) is not None or companions(path):
+                return True
         with closing(opened(path)) as connection:
             names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error:

@@ -20,6 +20,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from converters.mcap import McapReader
+from converters.mcap_writer import McapWriter
 from converters.rosmsg import record_type
 from mediaref_tools.errors import ImageError, OutputError
 from mediaref_tools.log import LogWriter, Record, RecordKind
@@ -241,6 +242,7 @@ def test_a_full_disk_is_our_error(tmp_path: Path) -> None:
     write_log(tmp_path / "a", messages=9000)
     with McapReader(tmp_path / "a") as reader, Path("/dev/full").open("wb") as full:
         writer = reader.rewriter(tmp_path / "b", (), "typed")
+        assert isinstance(writer, McapWriter)
         os.dup2(full.fileno(), writer._file.fileno())
         with pytest.raises(OutputError, match="No space left"):
             for each in reader.messages():
