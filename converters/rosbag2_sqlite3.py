@@ -16,7 +16,8 @@ from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, Rec
 
 from . import rosmsg
 from .packing import ZSTD, decompressor, head, packing
-from .rosbag2_database import MAGIC, Database, companions, opened, recovered, sound
+from .rosbag2_connection import MAGIC, companions, opened, recovered
+from .rosbag2_database import Database, sound
 from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
 from .rosbag2_sqlite3_writer import Rosbag2Sqlite3Writer, Split
 from .rosbag2_zstd import inflated
@@ -90,9 +91,14 @@ class Rosbag2Sqlite3Reader:
         """What is missing or damaged; complete once `messages` was read to its end."""
         losses = [*self._known, *(self._miscounts or ())]
         for split, as_stored in zip(self._splits, self._as_stored, strict=True):
-            if unreadable := split.database.unreadable:
-                what = f"{len(unreadable)} rows are damaged and were left out"
-                losses.append(Loss(split.file.name, what, len(unreadable)))
+            if (carving := split.database.carving) is not None:
+                said = self._said(split.file)
+                expected = carving.expected if said is None else max(said, carving.found)
+                what = (
+                    f"is cut off or damaged, so its pages were read one by one: {carving.found} messages of "
+                    f"{'at least ' if said is None else ''}{expected} were found"
+                )
+                losses.append(Loss(split.file.name, what, expected - carving.found))
             if as_stored:
                 what = f"{len(as_stored)} messages can't be decompressed and are given as they are stored"
                 losses.append(Loss(split.file.name, what, 0))
@@ -216,7 +222,7 @@ class Rosbag2Sqlite3Reader:
             try:
                 unpacked = self._scratch.unpacked(file)
                 readable = recovered(file, self._scratch) if unpacked is None else unpacked.path
-                database = Database(readable, file, compressed)
+                database = Database(readable, file, compressed, self._scratch)
             except LogError as error:
                 errors.append(error)
                 what = f"was not read, and a rewritten log has it as it stands: {error}"
@@ -232,6 +238,13 @@ class Rosbag2Sqlite3Reader:
             raise errors[0]
         return splits
 
+    def _said(self, file: Path) -> int | None:
+        """How many messages `metadata.yaml` says that a storage file holds."""
+        folder = self._folder
+        if folder is None or folder.metadata is None:
+            return None
+        return folder.metadata.messages or None if len(folder.files) == 1 else folder.count(file)
+
     def _count(self) -> None:
         """Find out, once, whether the log holds as many messages as it says and as its topics claim."""
         if self._miscounts is not None:
@@ -246,16 +259,15 @@ class Rosbag2Sqlite3Reader:
             if of_nobody:
                 what = f"{of_nobody} rows belong to topics that the table 'topics' does not have"
                 losses.append(Loss(split.file.name, what, of_nobody))
-            rows, sound_rows = split.database.count(), sum(stats.messages for stats in tally.values())
-            unsound = 0 if rows is None else rows - sound_rows - len(split.database.unreadable)
+            unsound = split.database.count() - sum(stats.messages for stats in tally.values())
             if unsound > 0:
                 what = f"{unsound} rows hold something else than a topic's number, a time and bytes"
                 losses.append(Loss(split.file.name, what, unsound))
-            orphans += of_nobody + max(unsound, 0)
+            orphans += of_nobody + unsound
             for topic_id, name in names.items():
                 topics[name] = topics.get(name, 0) + (tally[topic_id].messages if topic_id in tally else 0)
         if self._folder is not None:
-            losses += miscounts(self._folder, self._known, topics, orphans)
+            losses += miscounts(self._folder, self.losses, topics, orphans)
         self._miscounts = losses
 
 
