@@ -14,7 +14,7 @@ from mediaref_tools.errors import LogError
 
 from .mcap_source import RECORD
 
-__all__ = ["MESSAGE", "ChunkHead", "Entry", "Other", "chunk_head", "content", "split"]
+__all__ = ["MESSAGE", "ChunkHead", "Entry", "Other", "chunk_head", "content", "cut_content", "split"]
 
 MESSAGE = struct.Struct("<HIQQ")
 """What a message record starts with: channel id, sequence, log time, publish time."""
@@ -111,6 +111,29 @@ def content(record: memoryview) -> memoryview:
     return inflated
 
 
+def cut_content(record: memoryview, length: int) -> memoryview:
+    """The first records of a chunk record whose end is not there, as far as they can be decompressed.
+
+    Args:
+        record: What is there of it.
+        length: How many bytes the whole record has.
+
+    Raises:
+        LogError: Not even its head is there.
+    """
+    head = chunk_head(record, length)
+    data, size = record[head.data_offset :], min(head.size, _SIZE_MAX)
+    try:
+        if head.compression == "zstd":
+            with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as stream:
+                return memoryview(stream.read(size))
+        if head.compression == "lz4":
+            return memoryview(LZ4FrameDecompressor().decompress(data, size))
+    except (zstandard.ZstdError, RuntimeError, MemoryError) as error:
+        raise LogError(f"{head.compression} data can't be decompressed: {error}") from error
+    return data if head.compression == "" else memoryview(b"")
+
+
 def _zstd(data: memoryview, size: int) -> bytes:
     # zstandard.decompress believes the size in the frame, whatever bound it is given: this one does not.
     try:
@@ -135,8 +158,12 @@ def _lz4(data: memoryview, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def split(records: memoryview) -> tuple[list[Entry], list[Other]]:
+def split(records: memoryview, *, cut: bool = False) -> tuple[list[Entry], list[Other]]:
     """The messages and the other records in a chunk's content, or in a run of records of a file.
+
+    Args:
+        records: The bytes.
+        cut: Whether their end is missing: whole records are taken, up to the first that is not.
 
     Raises:
         LogError: A record is cut short.
@@ -147,10 +174,14 @@ def split(records: memoryview) -> tuple[list[Entry], list[Other]]:
     lead = RECORD.size + MESSAGE.size
     while offset < end:
         if end - offset < RECORD.size:
+            if cut:
+                break
             raise LogError(f"{end - offset} bytes are left over: expected a record")
         opcode, length = RECORD.unpack_from(records, offset)
         stop = offset + RECORD.size + length
         if stop > end:
+            if cut:
+                break
             raise LogError(f"record at byte {offset} of the content says that it has {length} bytes: expected fewer")
         if opcode != _MESSAGE_OPCODE:
             others.append(Other(opcode, offset + RECORD.size, stop))
