@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import threading
 from pathlib import Path
@@ -17,6 +18,10 @@ COUNT = struct.Struct("<II")
 """An entry of a chunk info: a connection, and how many of its messages are in the chunk."""
 
 _MAX_HEADER = 1 << 20
+_WINDOW, _OVERLAP = 1 << 20, 128
+_OP = re.compile(rb"\x04\0\0\0op=[\x02\x05\x07]")
+# Lengths of what a chunk's (compression, size), a connection's or a message's header (conn, time) may begin with.
+_BEFORE = tuple(4 + sum(fields) for fields in ((), (20,), (19,), (13,), (20, 13), (19, 13), (17,), (13, 17)))
 
 
 class Head(NamedTuple):
@@ -117,6 +122,38 @@ class BagFile:
         raw = self.read(pos + 4, length + 4)
         found = fields(raw[:-4])
         return Head(number(found, "op", 1), found, raw[:-4], pos + 8 + length, int.from_bytes(raw[-4:], "little"))
+
+    def find(self, pos: int) -> int | None:
+        """Where the next chunk, connection or message lies, at `pos` or behind it, that is whole; None if none does.
+
+        It is known by its header, as every known writer lays it out: a field `op`, and fields of a fixed length or
+        none before it.
+
+        Raises:
+            LogError: The file can't be read.
+        """
+        while pos < self.size:
+            window = self.read(pos, min(_WINDOW + _OVERLAP, self.size - pos))
+            for match in _OP.finditer(window):
+                for before in _BEFORE:
+                    start = match.start() - before
+                    if start >= 0 and self._is_record(pos + start, window[start : start + 8]):
+                        return pos + start
+            pos += _WINDOW
+        return None
+
+    def _is_record(self, pos: int, lead: bytes) -> bool:
+        length, first = int.from_bytes(lead[:4], "little"), int.from_bytes(lead[4:], "little")
+        if not first < length < _MAX_HEADER:  # quicker than to read it
+            return False
+        try:
+            head = self.head(pos)
+            if head.op == CHUNK:
+                compression_name(head.fields.get(b"compression", b""))
+                return len(head.fields) == 3
+            return number(head.fields, "conn", 4) >= 0 and head.stop <= self.size
+        except LogError:
+            return False
 
     def content(self, chunk: Chunk) -> bytes:
         """What a chunk holds, not compressed any more.
