@@ -20,6 +20,7 @@ from .mcap_survey import survey
 from .mcap_writer import McapWriter
 from .packed_writer import PackedWriter
 from .packing import head
+from .rosbag2_zstd import inflated_message
 from .scratch import Scratch
 from .timeorder import Block, in_time_order
 
@@ -56,7 +57,7 @@ class McapReader:
 
     A message's position is the place in the file of its chunk, or of the run of loose messages that it is in, shifted
     by 32 bits, plus its own place in there. Payloads are views into their chunk, which stays in memory as long as one
-    of them does.
+    of them does; those that were compressed one by one, as in rosbag2's message mode, are given as they are stored.
 
     Attributes:
         path: The file.
@@ -137,7 +138,7 @@ class McapReader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        return rosmsg.image(message)
+        return rosmsg.image(inflated_message(message))
 
     def record(self, message: Message) -> Record | None:
         """The record in a message: typed, a string of JSON, or a JSON message; None if it holds none.
@@ -145,7 +146,9 @@ class McapReader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return json_record(message.data) if message.channel.encoding == "json" else rosmsg.record(message)
+        if message.channel.encoding == "json":
+            return json_record(message.data)
+        return rosmsg.record(inflated_message(message))
 
     def metadata(self) -> Iterator[Any]:
         """The metadata records (`mcap.records.Metadata`) in file order; a broken one is a `Loss`."""

@@ -22,6 +22,7 @@ from . import rosmsg
 from .mcap import McapReader
 from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
 from .rosbag2_metadata import retyped
+from .rosbag2_zstd import inflated_message
 
 __all__ = ["Rosbag2McapConverter", "Rosbag2McapReader", "Rosbag2McapWriter"]
 
@@ -170,7 +171,7 @@ class Rosbag2McapReader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        return rosmsg.image(message)
+        return rosmsg.image(inflated_message(message))
 
     def record(self, message: Message) -> Record | None:
         """The record in a message, typed or a string of JSON; None if it holds none.
@@ -178,7 +179,7 @@ class Rosbag2McapReader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return rosmsg.record(message)
+        return rosmsg.record(inflated_message(message))
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag2McapWriter:
         """Start the same log anew in the folder `out`; see `mediaref_tools.log.LogReader.rewriter`.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zstandard
 
-from .packing import DAMAGE, ZSTD, content
+from mediaref_tools.log import Message
 
-__all__ = ["deflated", "inflated"]
+from .packing import DAMAGE, ZSTD, content, decompressor
+
+__all__ = ["deflated", "inflated", "inflated_message"]
 
 _PAYLOAD = 1 << 28
 """Bytes that one message may decompress to."""
@@ -34,6 +36,13 @@ def inflated(data: bytes, inflater: zstandard.ZstdDecompressor) -> bytes:
     except (MemoryError, *DAMAGE):
         return data
     return b"".join(pieces)
+
+
+def inflated_message(message: Message) -> Message:
+    """A message whose payload is decompressed where it is zstd, which no CDR message looks like; for any thread."""
+    if message.channel.encoding != "cdr" or message.data[:4] != ZSTD:
+        return message
+    return message._replace(data=inflated(bytes(message.data), decompressor()))
 
 
 def deflated(data: bytes) -> bytes:
