@@ -124,7 +124,7 @@ class McapReader:
         start = 0 if start_ns is None else start_ns
         stop = 2**64 if stop_ns is None else stop_ns
         blocks = [
-            Block(max(span.start_ns, start), partial(self._load, span, wanted, start, stop))
+            Block(max(span.start_ns, start), span.size or span.length, partial(self._load, span, wanted, start, stop))
             for span in self._index.spans
             if span.start_ns < stop
             and span.end_ns >= start

@@ -10,6 +10,7 @@ import zstandard
 from lz4.frame import LZ4FrameDecompressor
 from mcap.opcode import Opcode
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError
 
 from .mcap_source import RECORD
@@ -20,7 +21,6 @@ MESSAGE = struct.Struct("<HIQQ")
 """What a message record starts with: channel id, sequence, log time, publish time."""
 
 _CHUNK = struct.Struct("<QQQII")
-_SIZE_MAX = 1 << 30  # what a chunk may say that it inflates to: writers make chunks of a few MiB
 _MESSAGE_OPCODE = int(Opcode.MESSAGE)
 
 
@@ -93,8 +93,8 @@ def content(record: memoryview) -> memoryview:
     """
     head = chunk_head(record, len(record))
     data = record[head.data_offset : head.data_offset + head.data_length]
-    if head.size > _SIZE_MAX:
-        raise LogError(f"content says that it has {head.size} bytes: expected at most {_SIZE_MAX}")
+    if head.size > limits.MAX_CHUNK_BYTES:
+        raise LogError(f"content says that it has {head.size} bytes: expected at most {limits.MAX_CHUNK_BYTES}")
     if head.compression == "zstd":
         inflated = memoryview(_zstd(data, head.size))
     elif head.compression == "lz4":
@@ -122,7 +122,7 @@ def cut_content(record: memoryview, length: int) -> memoryview:
         LogError: Not even its head is there.
     """
     head = chunk_head(record, length)
-    data, size = record[head.data_offset :], min(head.size, _SIZE_MAX)
+    data, size = record[head.data_offset :], min(head.size, limits.MAX_CHUNK_BYTES)
     try:
         if head.compression == "zstd":
             with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as stream:
@@ -183,6 +183,8 @@ def split(records: memoryview, *, cut: bool = False) -> tuple[list[Entry], list[
             if cut:
                 break
             raise LogError(f"record at byte {offset} of the content says that it has {length} bytes: expected fewer")
+        if len(entries) + len(others) == limits.MAX_CHUNK_MESSAGES:
+            raise LogError(f"content has more than {limits.MAX_CHUNK_MESSAGES} records")
         if opcode != _MESSAGE_OPCODE:
             others.append(Other(opcode, offset + RECORD.size, stop))
         elif length < MESSAGE.size:

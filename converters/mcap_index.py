@@ -58,6 +58,11 @@ class Span(NamedTuple):
     cut: int = 0
 
     @property
+    def timeless(self) -> bool:
+        """Whether a chunk does not say when its messages are: all such chunks would be held at once."""
+        return self.end_ns == 2**64 - 1 and self.start_ns == 0
+
+    @property
     def where(self) -> str:
         """The span's place, for a `Loss`."""
         return f"{'messages' if self.compression is None else 'chunk'} at byte {self.offset}"

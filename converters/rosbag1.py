@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
@@ -112,7 +113,7 @@ class Rosbag1Reader:
         start_ns = 0 if start_ns is None else start_ns
         stop_ns = 1 << 64 if stop_ns is None else stop_ns
         return in_time_order(
-            Block(chunk.start_ns, partial(self._load, chunk, wanted, start_ns, stop_ns))
+            Block(chunk.start_ns, self._bag.content_size(chunk), partial(self._load, chunk, wanted, start_ns, stop_ns))
             for chunk in self._index.chunks
             if chunk.end_ns >= start_ns
             and chunk.start_ns < stop_ns
@@ -146,6 +147,8 @@ class Rosbag1Reader:
                 found += 1
                 strangers += conn not in channels
                 strays += not chunk.start_ns <= time_ns <= chunk.end_ns
+                if len(messages) == limits.MAX_CHUNK_MESSAGES:
+                    raise LogError(f"it holds more than {len(messages)} messages")
                 if conn in wanted and start_ns <= time_ns < stop_ns:
                     data, position = view[start:stop], chunk.pos << 32 | offset
                     messages.append(Message(channels[conn], time_ns, None, None, data, position))

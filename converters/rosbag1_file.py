@@ -8,9 +8,10 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError, LogNotFound
 
-from .rosbag1_format import CHUNK, MAX_CHUNK, Compression, compression_name, decompress, fields, number
+from .rosbag1_format import CHUNK, Compression, compression_name, decompress, fields, number
 
 __all__ = ["COUNT", "BagFile", "Chunk", "Head"]
 
@@ -155,6 +156,13 @@ class BagFile:
         except LogError:
             return False
 
+    def content_size(self, chunk: Chunk) -> int:
+        """How many bytes `content` gives, as far as the chunk says; 0 where it can't be read."""
+        try:
+            return chunk.loose or number(self.chunk_head(chunk.pos).fields, "size", 4)
+        except LogError:
+            return 0
+
     def content(self, chunk: Chunk) -> bytes:
         """What a chunk holds, not compressed any more.
 
@@ -168,7 +176,7 @@ class BagFile:
         length, size = head.length, number(head.fields, "size", 4)
         if chunk.cut:
             # A recorder writes a chunk's header with lengths of 0, and comes back to it when the chunk is full.
-            length, size = min(length or self.size, self.size - head.pos), size or MAX_CHUNK
+            length, size = min(length or self.size, self.size - head.pos), size or limits.MAX_CHUNK_BYTES
         data = self.read(head.pos, _bounded(length))
         return decompress(compression, data, _bounded(size), cut=chunk.cut)
 
@@ -200,6 +208,6 @@ class BagFile:
 
 
 def _bounded(size: int) -> int:
-    if size > MAX_CHUNK:
-        raise LogError(f"it holds {size} bytes, expected {MAX_CHUNK} at most")
+    if size > limits.MAX_CHUNK_BYTES:
+        raise LogError(f"it holds {size} bytes, expected {limits.MAX_CHUNK_BYTES} at most")
     return size

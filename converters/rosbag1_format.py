@@ -23,7 +23,6 @@ __all__ = [
     "FILE",
     "INDEX",
     "MAGIC",
-    "MAX_CHUNK",
     "MESSAGE",
     "Compression",
     "Connection",
@@ -43,8 +42,6 @@ __all__ = [
 
 MAGIC: Final = b"#ROSBAG V2.0\n"
 MESSAGE, FILE, INDEX, CHUNK, CHUNK_INFO, CONNECTION = 2, 3, 4, 5, 6, 7
-MAX_CHUNK: Final = 1 << 30
-"""The most bytes that a chunk may hold: a length that lies must not become a MemoryError."""
 
 Compression = Literal["none", "bz2", "lz4"]
 
@@ -85,7 +82,7 @@ def fields(data: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     pos = 0
     while pos < len(data):
-        length = _U32.unpack_from(data, pos)[0] if pos + 4 <= len(data) else MAX_CHUNK
+        length = _U32.unpack_from(data, pos)[0] if pos + 4 <= len(data) else 1 << 32
         pos += 4
         if pos + length > len(data):
             raise LogError(f"a header field of {length} bytes reaches beyond its header of {len(data)} bytes")
@@ -166,7 +163,7 @@ def _record(data: bytes, offset: int) -> tuple[Slot | Connection, int]:
     """The record at a place of a chunk, and where it ends."""
     end = len(data)
     # Lengths are checked as Python integers: a u32 that lies can't wrap around.
-    start = offset + 8 + (_U32.unpack_from(data, offset)[0] if offset + 4 <= end else MAX_CHUNK)
+    start = offset + 8 + (_U32.unpack_from(data, offset)[0] if offset + 4 <= end else 1 << 32)
     if start > end:
         raise LogError(f"the record at byte {offset} of the chunk reaches beyond its {end} bytes")
     head = data[offset + 4 : start - 4]

@@ -15,6 +15,7 @@ import zstandard
 from mcap.records import Channel, Chunk, Schema
 
 from converters.mcap import McapReader
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import Loss
 from tests.converters.mcaplogs import (
@@ -366,3 +367,37 @@ def test_crcs_are_those_of_zlib() -> None:
     (record, *_) = chunk(FIFTH)
     assert isinstance(record, Chunk)
     assert record.uncompressed_crc == zlib.crc32(INSIDE)
+
+
+def test_chunks_without_times_are_not_held_at_once(tmp_path: Path) -> None:
+    data: list[Any] = declared()
+    for i in range(40):
+        data += chunk([message(1, i, bytes(1_000_000))], message_start_time=0, message_end_time=0)
+    raw_log(tmp_path / "a", data, [*declared(), statistics(40, chunk_count=40)])
+    del data
+    tracemalloc.start()
+    with McapReader(tmp_path / "a") as reader:
+        assert [m.log_time_ns for m in reader.messages()] == list(range(40))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_chunks_that_all_claim_the_same_times_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: list[Any] = declared()
+    for i in range(40):
+        data += chunk([message(1, i, bytes(10_000)), message(1, 99, bytes(10_000))])
+    raw_log(tmp_path / "a", data, [*declared(), statistics(80, chunk_count=40)])
+    with McapReader(tmp_path / "a") as reader:
+        assert len(list(reader.messages())) == 80
+        monkeypatch.setattr(limits, "MAX_OVERLAP_BYTES", 200_000)
+        with pytest.raises(LogError, match=r"overlap in time.*MAX_OVERLAP_BYTES"):
+            list(reader.messages())
+
+
+def test_a_chunk_of_countless_messages_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CHUNK_MESSAGES", 50)
+    ten_chunks(tmp_path / "a", chunk([message(1, 40 + j % 10) for j in range(60)]))
+    times, losses = read(tmp_path / "a")
+    assert times == [i for i in range(100) if not 40 <= i < 50]
+    assert "more than 50 records" in losses[0].what
