@@ -207,11 +207,15 @@ def miscounts(folder: Folder, lost: Collection[Loss], topics: Mapping[str, int],
     """
     metadata = folder.metadata
     known = [loss.messages for loss in lost]
-    if metadata is None or metadata.messages is None or None in known:
+    if metadata is None or metadata.messages is None:
         return
     gone = sum(each for each in known if each is not None)
     found = sum(topics.values()) + others
-    if metadata.messages != found + gone:
+    if None in known:
+        if metadata.messages > found + gone:
+            what = f"says {metadata.messages} messages, of which {found} are in what could be read"
+            yield Loss(METADATA, what, metadata.messages - found - gone)
+    elif metadata.messages != found + gone:
         what = f"says {metadata.messages} messages, but the storage files hold {found}"
         yield Loss(METADATA, what, max(metadata.messages - gone - found, 0))
     elif metadata.topics and not gone and not others:

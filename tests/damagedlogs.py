@@ -258,13 +258,16 @@ def _mode(mode: CompressionMode) -> Callable[[Path], Path]:
 
 
 def _wal(folder: Path) -> Path:
-    return by_sqlite(folder / "x" / "x.db3", ROWS, journal="wal").parent
+    path = by_sqlite(folder / "x" / "x.db3", ROWS, journal="wal").parent
+    (path / "metadata.yaml").write_text(metadata(ROWS, ["x.db3"]))
+    return path
 
 
-_QOS = "avoid_ros_namespace_conventions: false"
 _ROSBAG2 = [
     Fault("rosbag2", "no metadata.yaml (never closed)", lambda folder: _without_metadata(_log()(folder)), silent=True),
-    Fault("rosbag2", "metadata.yaml with other QoS", _log(lambda text: text.replace(_QOS, "x: 1")), silent=True),
+    Fault(
+        "rosbag2", "metadata.yaml with other QoS", _log(lambda text: text.replace("depth: 0", "depth: 5")), silent=True
+    ),
     Fault("rosbag2", "metadata.yaml that claims 20 more", _log(lambda text: text.replace(": 60", ": 80"))),
     Fault("rosbag2", "metadata.yaml of version 10", _log(version=10), silent=True),
     Fault("rosbag2", "a file that was renamed", lambda folder: _renamed(_log()(folder))),

@@ -286,8 +286,7 @@ def test_missing_splits(tmp_path: Path) -> None:
     parts = {f"log_{n}.db3": mixed(3, START_NS + n * 10**9) for n in range(3)}
     path = folder(tmp_path / "log", parts)
     (path / "log_1.db3").unlink()
-    (loss,) = losses(path)
-    assert (loss.where, loss.messages) == ("log_1.db3", None)
+    assert [(loss.where, loss.messages) for loss in losses(path)] == [("log_1.db3", None), ("metadata.yaml", 9)]
     counts = "  files:\n" + "".join(f"    - path: {name}\n      message_count: 9\n" for name in parts)
     with (path / "metadata.yaml").open("a") as file:
         file.write(counts)
@@ -302,8 +301,7 @@ def test_a_damaged_split_is_a_loss_and_comes_along_as_it_is(tmp_path: Path) -> N
     path = folder(tmp_path / "log", {f"log_{n}.db3": mixed(3, START_NS + n * 10**9) for n in range(2)})
     data = (path / "log_1.db3").read_bytes()[:900]
     (path / "log_1.db3").write_bytes(data)
-    (loss,) = losses(path)
-    assert (loss.where, loss.messages) == ("log_1.db3", None)
+    assert [(loss.where, loss.messages) for loss in losses(path)] == [("log_1.db3", None), ("metadata.yaml", 9)]
     with opened(path) as reader:
         out = rewrite(reader, tmp_path / "out", {CAMERA})
     assert (out / "log_1.db3").read_bytes() == data
