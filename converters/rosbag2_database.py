@@ -239,8 +239,10 @@ class Database:
         if not (self.compressed and sizes):
             # length() of a blob is in the row's header; of a text it counts characters
             size = "CASE typeof(data) WHEN 'blob' THEN length(data) ELSE length(CAST(data AS BLOB)) END"
-            columns = f"topic_id, count(*), sum({size}), min(timestamp), max(timestamp)"
-            statement = f"SELECT {columns} FROM messages WHERE {SOUND} GROUP BY topic_id"
+            # LIMIT keeps the two queries apart: in one, SQLite would sort payloads by their topic
+            inner = f"SELECT topic_id, timestamp, {size if sizes else 0} AS size FROM messages WHERE {SOUND} LIMIT -1"
+            columns = "topic_id, count(*), sum(size), min(timestamp), max(timestamp)"
+            statement = f"SELECT {columns} FROM ({inner}) GROUP BY topic_id"
             return {row[0]: ChannelStats(*row[1:]) for row in self._all(statement)}
         tally: dict[int, ChannelStats] = {}
         inflater = decompressor()
