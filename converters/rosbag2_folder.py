@@ -128,7 +128,7 @@ def read(path: Path, kind: str) -> Folder:
         LogError: There is no storage file of that kind, or they are compressed in a way that can't be read.
     """
     try:
-        names = {entry.name for entry in os.scandir(path) if entry.is_file()}
+        names = {entry.name for entry in os.scandir(path) if _is_file(entry)}
         links = sorted(entry.name for entry in os.scandir(path) if entry.is_symlink())
     except OSError as error:
         raise LogError(f"folder can't be read: {error.strerror}: {path}") from error
@@ -152,6 +152,13 @@ def read(path: Path, kind: str) -> Folder:
         if name not in files and name != METADATA
     ]
     return Folder(path, tuple(path / name for name in files), text, metadata, tuple(losses))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def _metadata(folder: Path, losses: list[Loss]) -> tuple[str | None, Metadata | None]:
