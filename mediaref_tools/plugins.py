@@ -62,7 +62,11 @@ def open_log(path: Path) -> LogReader:
         PluginError: Two converters claim it, or none does while one is broken.
         LogError: Its converter can't read it.
     """
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise LogNotFound(f"no such file or folder ({error.strerror}): {path}") from error
+    if not there:
         raise LogNotFound(f"no such file or folder: {path}")
     plugins = installed()
     claims = [(plugin, plugin.converter) for plugin in plugins if plugin.converter and plugin.converter.claims(path)]
