@@ -14,6 +14,7 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.media.still import Still
 from mediaref_tools.pixels.depth import depth_size, is_depth
+from mediaref_tools.pixels.encodings import canonical
 from mediaref_tools.pixels.file import file_size
 from mediaref_tools.pixels.picture import FileBytes, PixelDecoder
 from mediaref_tools.pixels.policy import Policy
@@ -21,7 +22,6 @@ from mediaref_tools.pixels.policy import Policy
 __all__ = ["PictureReader", "can_read", "picture_facts", "picture_size"]
 
 _EVERYTHING = Policy(lossless=True, depth="ffv1")
-_FLOATS = {"32FC1": 4, "32FC": 4}
 
 
 class PictureReader:
@@ -38,7 +38,7 @@ class PictureReader:
             ImageError: It can't be decoded.
             FrameError: It is of another size, or can't be given in that form.
         """
-        if image.kind == "raw" and image.encoding.upper() in _FLOATS:
+        if image.kind == "raw" and canonical(image.encoding) == "32fc1":
             _put_floats(_floats(image), look, out)
             return
         try:
