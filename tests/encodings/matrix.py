@@ -17,7 +17,7 @@ from mediaref_tools.imagefiles import FileEncoding, can_write, quantised
 from mediaref_tools.sample import SampleMessage, numbered_image
 from tests.smalllogs import times
 
-__all__ = ["CASES", "COUNT", "Case", "messages", "psnr", "same", "write_protobuf"]
+__all__ = ["CASES", "COUNT", "Case", "messages", "places", "psnr", "same", "write_protobuf"]
 
 COUNT = 8
 
@@ -97,12 +97,6 @@ class Case(NamedTuple):
         if self.see_through:
             return np.concatenate((values, _ALPHA[: self.size[0], : self.size[1], None][None].repeat(COUNT, 0)), axis=3)
         return values
-
-    def mosaic_places(self) -> NDArray[np.int64]:
-        """(H, W): which of red, green and blue, 0 to 2, each pixel of a mosaic is."""
-        down, across = np.mgrid[: self.size[0], : self.size[1]]
-        colours = np.array(["rgb".index(colour) for colour in self.encoding[6:10]])
-        return np.asarray(colours[2 * (down % 2) + across % 2])
 
     def natural(self) -> NDArray[Any]:
         """What "natural" gives where nothing is lost; of a mosaic, the scene that it was made of."""
@@ -190,6 +184,12 @@ def write_protobuf(path: Path, chosen: Iterable[Case]) -> Path:
                 writer.add_message(channel, message.log_time_ns, value.SerializeToString(), message.log_time_ns)
         writer.finish()
     return path
+
+
+def places(colours: str, size: tuple[int, int]) -> NDArray[np.int64]:
+    """(H, W): which of red, green and blue, 0 to 2, each pixel of a mosaic is. `colours` are such as "rggb"."""
+    down, across = np.mgrid[: size[0], : size[1]]
+    return np.asarray(np.array(["rgb".index(colour) for colour in colours])[2 * (down % 2) + across % 2])
 
 
 def same(one: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mediaref_tools import Dataset, convert, open_dataset, verify
 from mediaref_tools.report import Report
 from mediaref_tools.sample import Container, frame_number, viewable
-from tests.encodings.matrix import CASES, COUNT, Case, messages, psnr, same, write_protobuf
+from tests.encodings.matrix import CASES, COUNT, Case, messages, places, psnr, same, write_protobuf
 from tests.smalllogs import every_container, log_of, rows_of
 from tests.stocklogs import stock_messages
 
@@ -111,7 +111,7 @@ def mosaic_faults(rgb: NDArray[Any], native: NDArray[Any], case: Case) -> list[s
     stored = case.stored()
     found = [] if same(native, stored) else ["values are not the mosaic's own"]
     shown = stored if stored.dtype == np.uint8 else (stored >> 8).astype(np.uint8)
-    own = np.take_along_axis(rgb, case.mosaic_places()[None, ..., None], axis=3)[..., 0]
+    own = np.take_along_axis(rgb, places(case.encoding[6:10], case.size)[None, ..., None], axis=3)[..., 0]
     return found + ([] if np.array_equal(own, shown) else ["colours are not where the mosaic has them"])
 
 
