@@ -9,7 +9,7 @@ import numpy as np
 
 from mediaref_tools.errors import FrameError
 from mediaref_tools.pixels.depth import is_depth, is_quantised
-from mediaref_tools.pixels.encodings import layout, mosaic
+from mediaref_tools.pixels.encodings import canonical, layout, mosaic
 from mediaref_tools.pixels.transport import channels_are_swapped
 
 __all__ = ["Facts", "Look", "PixelFormat", "natural", "wanted_look"]
@@ -80,7 +80,7 @@ class Facts(NamedTuple):
     @property
     def is_depth(self) -> bool:
         """Whether its values are distances."""
-        return is_depth(self.format) or self.encoding.upper() in ("16UC1", "32FC1")
+        return is_depth(self.format) or canonical(self.encoding) in ("16uc1", "32fc1")
 
 
 @lru_cache(maxsize=1024)
@@ -88,7 +88,7 @@ def natural(facts: Facts) -> Look:
     """The natural form of a frame."""
     if facts.mosaic:
         return _LOOKS["rgb"]
-    if facts.encoding.upper() == "32FC1":
+    if canonical(facts.encoding) == "32fc1":
         return _LOOKS["metres"]
     if is_depth(facts.format):
         return _LOOKS["metres" if is_quantised(facts.format) else "gray16"]

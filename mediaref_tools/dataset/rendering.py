@@ -38,8 +38,7 @@ class Renderer:
         if frame.height < height or frame.width < width:
             raise FrameError(f"frame of {frame.width}x{frame.height} where {width}x{height} is expected")
         if facts.mosaic and look.name in ("rgb", "bgr"):
-            values = _values(frame, frame.width, frame.height)
-            frame = demosaic(values, facts.mosaic, self._reformatter)
+            frame = demosaic(_values(frame, width, height), facts.mosaic, self._reformatter)
         elif frame.format.name == "gray16le":
             _deep_gray(_values(frame, width, height), facts, look, out)
             return

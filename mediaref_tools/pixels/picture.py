@@ -130,7 +130,7 @@ class PixelDecoder:
         return Picture(frame, width, height, lossless=True, framing=depth.framing)
 
     def _coloured(self, frame: av.VideoFrame, encoding: str, size: tuple[int, int]) -> Picture:
-        rows: NDArray[np.uint8] | NDArray[np.uint16] = cropped(frame, 0, frame.width, frame.height)
+        rows: NDArray[np.uint8] | NDArray[np.uint16] = cropped(frame, 0, *size)
         if frame.format.name == "gray16le":
             rows = rows.view(np.uint16)
         colours = mosaic(encoding)
