@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from mediaref_tools.commands import exits, text
-from mediaref_tools.commands.params import PATH, SECONDS, json_option, overwrite_option, quiet_option, topic_option
+from mediaref_tools.commands.params import (
+    PATH,
+    RATE,
+    SECONDS,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    topic_option,
+)
 
 if TYPE_CHECKING:
     from mediaref_tools.report import Report
@@ -40,6 +48,9 @@ _H264_WORST_CRF = 51
 @click.option(
     "--segment", metavar="SECONDS", type=SECONDS, default="60", show_default=True, help="Length of one video file."
 )
+@click.option("--fps", metavar="RATE", type=RATE, help="Pictures a second, for an HDF5 file that does not say when.")
+@click.option("--profile", metavar="NAME", help="What an HDF5 file follows: aloha, agilex, robomimic or libero.")
+@click.option("--swap-rb", is_flag=True, help="Correct an HDF5 file's pictures in which red and blue are swapped.")
 @click.option("--report", "report_file", metavar="FILE", type=PATH, help="Write what was done to FILE, as JSON.")
 @json_option("Print what was done as JSON.")
 @overwrite_option("Replace the dataset at DIR, once the new one is whole.")
@@ -54,6 +65,9 @@ def command(
     gop: int,
     record: Literal["typed", "string"],
     segment: int,
+    fps: str | None,
+    profile: str | None,
+    swap_rb: bool,
     report_file: Path | None,
     as_json: bool,
     overwrite: bool,
@@ -61,8 +75,9 @@ def command(
 ) -> None:
     """Turn the pictures of a log into video, and keep everything else as it is.
 
-    INPUT is a ROS 1 bag, a rosbag2 folder or file, or an MCAP file; it is never changed. DIR gets the same log with
-    references in the place of pictures, and the video. Every reference is decoded and compared before DIR appears.
+    INPUT is a ROS 1 bag, a rosbag2 folder or file, an MCAP file or an HDF5 episode; it is never changed. DIR gets the
+    same log with references in the place of pictures, and the video. Every reference is decoded and compared before
+    DIR appears.
 
     Exits with 3 where a picture or topic had to stay as it was, or the log was not whole: the result says which.
     """
@@ -78,7 +93,16 @@ def command(
     from mediaref_tools.errors import OutputError
 
     settings = Settings(
-        topics=topics or ("*",), exclude=exclude, codec=codec, crf=crf, gop=gop, record=record, segment_ns=segment
+        topics=topics or ("*",),
+        exclude=exclude,
+        codec=codec,
+        crf=crf,
+        gop=gop,
+        record=record,
+        segment_ns=segment,
+        fps=fps,
+        profile=profile,
+        swap_rb=swap_rb,
     )
     with progress_bar(quiet=quiet) as on_progress:
         report = convert(log, out, settings=settings, overwrite=overwrite, on_progress=on_progress)

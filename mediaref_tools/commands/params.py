@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["PATH", "SECONDS", "allow_option", "json_option", "overwrite_option", "quiet_option", "topic_option"]
+__all__ = ["PATH", "RATE", "SECONDS", "allow_option", "json_option", "overwrite_option", "quiet_option", "topic_option"]
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[int]
+    _RateType = click.ParamType[str]
 else:  # not generic before click 8.4
-    _ParamType = click.ParamType
+    _ParamType = _RateType = click.ParamType
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -40,6 +42,24 @@ class _Seconds(_ParamType):
 
 
 SECONDS = _Seconds()
+
+
+class _Rate(_RateType):
+    """Pictures a second, read exactly: "30", "29.97", "30000/1001"."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            rate = Fraction(str(value))
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if not 0 < rate <= 1000:
+            self.fail(f"{value!r} is not a rate in the range 0<x<=1000, such as 30, 29.97 or 30000/1001", param, ctx)
+        return str(rate)
+
+
+RATE = _Rate()
 
 
 def topic_option(text: str) -> Callable[[_Command], _Command]:

@@ -123,6 +123,9 @@ def test_options_reach_the_settings(mediaref: Run, sample_log: Path, out: Path) 
         "gop": 5,
         "record": "string",
         "segment_ns": 500_000_000,
+        "fps": None,
+        "profile": None,
+        "swap_rb": False,
     }
     assert [topic["topic"] for topic in manifest["topics"]] == [LEFT]
     assert len(manifest["topics"][0]["segments"]) == 2
