@@ -91,7 +91,7 @@ def open_file(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except _DAMAGE as error:
         reason = str(error)
-        if "lock" in reason or "already open for write" in reason or "SWMR" in reason:
+        if "unable to lock" in reason or "already open for write" in reason or "SWMR" in reason:
             raise LogError(
                 f"open for writing elsewhere, or its writer died: close it there (after a crash, h5clear -s): {path}"
             ) from error

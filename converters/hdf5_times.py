@@ -22,6 +22,8 @@ _UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _EPOCH = (("ns", 10**17), ("us", 10**14), ("ms", 10**11), ("s", 10**8))
 # What a camera's period may be where times count from some start: at most one unit can fit.
 _PERIOD_MIN_S, _PERIOD_MAX_S = 1 / 240, 0.5
+_STEP_MAX_S = 1000
+_LATEST = 2.0**62  # ns
 _RATES = ("fps", "frame_rate", "framerate", "control_freq", "control_frequency", "frequency", "hz")
 _FPS_MIN, _FPS_MAX = Fraction(1, 100), Fraction(1000)
 
@@ -99,7 +101,7 @@ def _is_there(dataset: h5py.Dataset) -> bool:
 
 
 def unit_of(values: NDArray[Any], name: str) -> tuple[str | None, str]:
-    """The unit of times, told by their magnitude: Unix times by that of the last one, others by their steps.
+    """The unit of times, told by their magnitude: Unix times by that of the first one, others by their steps.
 
     Returns:
         "s", "ms", "us" or "ns" and why; or None and why not.
@@ -111,15 +113,20 @@ def unit_of(values: NDArray[Any], name: str) -> tuple[str | None, str]:
         return None, "they do not grow"
     if values[0] < 0:
         return None, f"the first is {values[0]}"
-    last = float(values[-1])
+    first, last = float(values[0]), float(values[-1])
     step = float(np.median(steps)) if len(steps) else 0.0
     if len(steps) and step == 0:
         return None, f"most are equal, {values.dtype} can't tell them apart"
+    if last >= _LATEST:
+        return None, f"the last is {last:.4g}"
     for unit, least in _EPOCH:
-        if last >= least:
-            return unit, f"{last:.4g} is a Unix time"
+        if first >= least:
+            # A clock that began at boot may say as much, in a smaller unit: its steps would be days.
+            if step * _UNITS[unit] > _STEP_MAX_S * 10**9 or last * _UNITS[unit] >= _LATEST:
+                break
+            return unit, f"{first:.4g} is a Unix time"
     fits = [unit for unit, size in _UNITS.items() if _PERIOD_MIN_S <= step * size / 1e9 <= _PERIOD_MAX_S]
-    if len(fits) == 1:
+    if len(fits) == 1 and last * _UNITS[fits[0]] < _LATEST:
         return fits[0], f"a step of {step:.4g} is {_UNITS[fits[0]] * step / 1e6:.4g} ms"
     return None, f"a step of {step:.4g} fits no unit" if len(steps) else f"{name} has one value"
 
@@ -172,7 +179,8 @@ def read_back(text: Any, file: h5py.File, attributes: Any, rows: int) -> Times |
     try:
         told = json.loads(text)
         if "fps" in told:
-            return even(Fraction(told["fps"]), int(told["start_ns"]), f"{told['fps']} a second")
+            fps, start_ns = rate(told["fps"]), int(told["start_ns"])
+            return None if fps is None or abs(start_ns) > _LATEST else even(fps, start_ns, f"{fps} a second")
         if "attribute" in told:
             values = np.asarray(attributes[told["attribute"]], np.int64)
         else:

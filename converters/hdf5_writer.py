@@ -75,7 +75,7 @@ class Hdf5Writer:
         self._replaced: dict[int, _Replaced] = {}
         self._repeating: dict[str, tuple[RefColumn, str]] = {}
         with self._writing():
-            order = source.id.get_create_plist().get_link_creation_order()
+            order = source["/"].id.get_create_plist().get_link_creation_order()
             # Attributes may be longer than 64 kB from version 1.8 of the format on.
             self._file = h5py.File(
                 out, "x", libver=("v108", "latest"), userblock_size=source.userblock_size, track_order=bool(order)
