@@ -188,6 +188,6 @@ def _sniffed(dataset: h5py.Dataset, found: Pictures) -> Pictures | None:
         encoding = _FILES.get(sniff(head))
         if encoding is None:
             return None
-        why = f"{found.type} of {encoding} files, told by the first bytes of row {row}"
+        why = f"{encoding} files, told by the first bytes of row {row}"
         return Pictures(found.path, found.shape, found.dtype, "file", encoding, why=why)
     return None

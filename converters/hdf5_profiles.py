@@ -28,9 +28,10 @@ _ARM = 14  # joints of ALOHA's two arms
 
 
 class Convention(NamedTuple):
-    """What a file's layout tells beyond what it says: `notes` are for people."""
+    """What a file's layout tells beyond what it says: `notes` and `fps_why` are for people."""
 
     fps: Fraction | None
+    fps_why: str
     channel_order: str
     orientation: str
     notes: tuple[str, ...]
@@ -66,12 +67,11 @@ def convention(file: h5py.File, tree: Tree, pictures: Pictures, profile: str | N
         orientation = "upside down"
         notes.append("LIBERO's pictures are upside down: nothing is flipped")
     fps = named_fps(profile)
-    if fps is not None:
-        notes.append(f"{float(fps):g} a second, by the profile {profile}")
-    elif _is_aloha(file, tree, pictures):
+    why = "" if fps is None else f"{float(fps):g} a second, by the profile {profile}"
+    if fps is None and _is_aloha(file, tree, pictures):
         fps = PROFILES["aloha"]
-        notes.append("50 a second, by ALOHA's layout (attribute sim, 14 joints, observations/images)")
-    return Convention(fps, order, orientation, tuple(notes))
+        why = "50 a second, by ALOHA's layout (attribute sim, 14 joints, observations/images)"
+    return Convention(fps, why, order, orientation, tuple(notes))
 
 
 def _is_robotwin(pictures: Pictures) -> bool:

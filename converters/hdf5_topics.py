@@ -172,12 +172,12 @@ def _times(
     if video is not None:
         return listed(video.times_ns, "times of the video's own frames", {}), refused
     if told.fps is not None and options.profile is not None:
-        return _even(path, lengths, told.fps, f"{float(told.fps):g} a second"), refused
+        return _even(path, lengths, told.fps, told.fps_why), refused
     found = attribute_fps(file, path)
     if found is not None:
         return _even(path, lengths, *found), refused
     if told.fps is not None:
-        return _even(path, lengths, told.fps, f"{float(told.fps):g} a second"), refused
+        return _even(path, lengths, told.fps, told.fps_why), refused
     return None, refused
 
 

@@ -19,6 +19,7 @@ from mediaref_tools.commands.params import (
 )
 
 if TYPE_CHECKING:
+    from mediaref_tools.conversion.batch import BatchReport
     from mediaref_tools.report import Report
 
 __all__ = ["command"]
@@ -77,7 +78,7 @@ def command(
 
     INPUT is a ROS 1 bag, a rosbag2 folder or file, an MCAP file or an HDF5 episode; it is never changed. DIR gets the
     same log with references in the place of pictures, and the video. Every reference is decoded and compared before
-    DIR appears.
+    DIR appears. INPUT may be a folder of logs too: each becomes a dataset in DIR.
 
     Exits with 3 where a picture or topic had to stay as it was, or the log was not whole: the result says which.
     """
@@ -87,7 +88,9 @@ def command(
         raise click.BadParameter(f"there is no folder {str(report_file.parent)!r}.", param_hint="'--report'")
 
     from mediaref_tools.commands.bars import progress_bar
+    from mediaref_tools.commands.batches import show_batch
     from mediaref_tools.commands.consoles import echo_json, json_text
+    from mediaref_tools.conversion.batch import BatchReport, convert_folder, holds_logs
     from mediaref_tools.conversion.conversion import convert
     from mediaref_tools.dataset.manifest import Settings
     from mediaref_tools.errors import OutputError
@@ -104,8 +107,12 @@ def command(
         profile=profile,
         swap_rb=swap_rb,
     )
+    report: Report | BatchReport
     with progress_bar(quiet=quiet) as on_progress:
-        report = convert(log, out, settings=settings, overwrite=overwrite, on_progress=on_progress)
+        if holds_logs(log):
+            report = convert_folder(log, out, settings=settings, overwrite=overwrite, on_progress=on_progress)
+        else:
+            report = convert(log, out, settings=settings, overwrite=overwrite, on_progress=on_progress)
     if report_file is not None:
         try:
             report_file.write_text(json_text(report), encoding="utf-8")
@@ -116,8 +123,12 @@ def command(
             ) from error
     if as_json:
         echo_json(report)
+    elif isinstance(report, BatchReport):
+        show_batch(report, quiet=quiet)
     elif not quiet:
         _show(report)
+    if isinstance(report, BatchReport) and report.failed:
+        click.get_current_context().exit(exits.FAILED)
     if not report.lossless:
         click.get_current_context().exit(exits.INCOMPLETE)
 

@@ -28,7 +28,7 @@ from mediaref_tools.progress import Meter, OnProgress, no_progress
 from mediaref_tools.proof.verification import Findings, check
 from mediaref_tools.report import LossReport, Report, TopicReport, quality
 
-__all__ = ["convert"]
+__all__ = ["convert", "digest"]
 
 _BACKLOG_BYTES = 64 * 2**20
 _BACKLOG_ITEMS = 512
@@ -71,7 +71,7 @@ def convert(
     source, settings = Path(log), settings or Settings()
     with open_log(source, settings.opening) as reader, Building(Path(out), source, overwrite=overwrite) as building:
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
-            digest = pool.submit(_digest, source)
+            checksum = pool.submit(digest, source)
             todo = plan(reader, settings, building.scratch)
             tracks, messages, first_ns, last_ns = _rewrite(reader, building, todo, settings, on_progress)
             manifest = Manifest(
@@ -84,7 +84,7 @@ def convert(
                     name=source.resolve().name,
                     container=reader.container,
                     bytes=folder_bytes(source),
-                    sha256=digest.result(),
+                    sha256=checksum.result(),
                     messages=messages,
                     start_ns=first_ns,
                     end_ns=last_ns,
@@ -263,13 +263,13 @@ def _topic_report(entry: TopicEntry, settings: Settings) -> TopicReport:
     )
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """sha256 of a file; of a folder, over the sorted lines of `sha256 size name` of its files."""
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     lines = [
-        f"{_digest(file)} {file.stat().st_size} {file.relative_to(path).as_posix()}\n"
+        f"{digest(file)} {file.stat().st_size} {file.relative_to(path).as_posix()}\n"
         for file in sorted(path.rglob("*"))
         if file.is_file()
     ]
