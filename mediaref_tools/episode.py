@@ -193,7 +193,7 @@ class EpisodePictures:
 
     @cached_property
     def _first(self) -> NDArray[Any]:
-        return self._decoded(np.zeros(1, np.int64))[0]
+        return np.asarray(self._decoded(np.zeros(1, np.int64))[0])
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         """Decode: an int gives one picture; slices, lists and arrays of ints or bools give several; `[()]` all.
