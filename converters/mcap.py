@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
-from mediaref_tools.recordjson import json_record
 
-from . import rosmsg
+from . import imagemsg
 from .mcap_index import Index, Span
 from .mcap_scan import scan
 from .mcap_source import MAGIC, Source
@@ -135,7 +134,7 @@ class McapReader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        return rosmsg.image(message)
+        return imagemsg.image(message)
 
     def record(self, message: Message) -> Record | None:
         """The record in a message: typed, a string of JSON, or a JSON message; None if it holds none.
@@ -143,7 +142,7 @@ class McapReader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return json_record(message.data) if message.channel.encoding == "json" else rosmsg.record(message)
+        return imagemsg.record(message)
 
     def metadata(self) -> Iterator[Any]:
         """The metadata records (`mcap.records.Metadata`) in file order; a broken one is a `Loss`."""
@@ -202,12 +201,7 @@ def _channels(index: Index) -> tuple[Channel, ...]:
                 channel.message_encoding,
                 definition,
                 attributes,
-                _role(channel.message_encoding, type_name, definition),
+                imagemsg.role(type_name, channel.message_encoding, definition),
             )
         )
     return tuple(channels)
-
-
-def _role(encoding: str, type_name: str, definition: bytes) -> Literal["image", "record", "unsupported", "other"]:
-    # A JSON Schema that has a member for a MediaRef, such as OWAMcap's.
-    return "record" if encoding == "json" and b'"media_ref"' in definition else rosmsg.role(type_name, encoding)

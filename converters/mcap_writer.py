@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from mcap import records
 from mcap.opcode import Opcode
@@ -16,15 +16,15 @@ from mcap.writer import CompressionType, Writer
 from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.log import Message, Record, RecordKind
 
-from . import rosmsg
+from . import imagemsg
 from .mcap_index import Index
 from .mcap_source import Head, parse
+from .recordtype import RecordType
 from .rosbag2_metadata import retyped
 
 __all__ = ["McapWriter"]
 
 _COMPRESSIONS = {"": CompressionType.NONE, "lz4": CompressionType.LZ4, "zstd": CompressionType.ZSTD}
-_SCHEMA_ENCODINGS = {"cdr": "ros2msg", "ros1": "ros1msg"}
 _CHUNK_SIZE_MAX = 4 << 20
 _COPY_SIZE = 1 << 20
 
@@ -38,7 +38,7 @@ class McapWriter:
     Args:
         index: The source.
         out: The file to write.
-        replaced: Ids of the channels whose messages are given to `record`, all with the encoding "ros1" or "cdr".
+        replaced: Ids of the channels whose messages are given to `record`.
         kind: The form of the records.
 
     Raises:
@@ -52,7 +52,7 @@ class McapWriter:
         self._kind: RecordKind = kind
         self._ids: dict[int, int] = {}
         self._schemas: list[tuple[str, str, bytes]] = []
-        self._types: dict[str, rosmsg.RecordType] = {}
+        self._types: dict[str, RecordType] = {}
         try:
             self._file = out.open("xb")
         except OSError as error:
@@ -91,7 +91,7 @@ class McapWriter:
                 f"message of {message.channel.topic!r} can't become a record: its channel keeps its own type; "
                 f"name the topic in the rewriter's topics: {self._out}"
             )
-        self._add(message, rosmsg.record_bytes(message, record, self._kind))
+        self._add(message, imagemsg.record_bytes(message, record, self._kind))
 
     def commit(self) -> None:
         """Copy attachments, metadata and records of unknown opcodes, then write the index, sync and close.
@@ -138,12 +138,12 @@ class McapWriter:
         schema_ids = {schema_id: self._schema(schema) for schema_id, schema in sorted(declarations.schemas.items())}
         for channel_id, channel in sorted(declarations.channels.items()):
             schema_id, metadata = schema_ids.get(channel.schema_id, 0), channel.metadata
+            encoding = channel.message_encoding
             if channel_id in self._replaced:
-                schema, metadata = self._record_schema(channel)
-                schema_id = self._schema(schema, reuse=True)
-            self._ids[channel_id] = self._writer.register_channel(
-                channel.topic, channel.message_encoding, schema_id, metadata
-            )
+                record_type = self._types[channel.topic] = imagemsg.record_type(encoding, self._kind)
+                encoding, schema_id = record_type.encoding, self._schema(_schema(record_type), reuse=True)
+                metadata = _metadata(channel.metadata, record_type)
+            self._ids[channel_id] = self._writer.register_channel(channel.topic, encoding, schema_id, metadata)
 
     def _schema(self, schema: Any, *, reuse: bool = False) -> int:
         key = (schema.name, schema.encoding, schema.data)
@@ -151,16 +151,6 @@ class McapWriter:
             self._schemas.append(key)
             return int(self._writer.register_schema(*key))
         return self._schemas.index(key) + 1
-
-    def _record_schema(self, channel: Any) -> tuple[Any, dict[str, str]]:
-        encoding = cast("Literal['ros1', 'cdr']", channel.message_encoding)
-        record_type = self._types[channel.topic] = rosmsg.record_type(encoding, self._kind)
-        data = record_type.definition.encode()
-        schema = records.Schema(id=0, name=record_type.name, encoding=_SCHEMA_ENCODINGS[encoding], data=data)
-        metadata = dict(channel.metadata)
-        if "topic_type_hash" in metadata:
-            metadata["topic_type_hash"] = record_type.rihs01
-        return schema, metadata
 
     def _copy_extras(self) -> None:
         for head in self._index.extras:
@@ -209,6 +199,16 @@ class McapWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+
+
+def _schema(record_type: RecordType) -> records.Schema:
+    data = record_type.definition.encode()
+    return records.Schema(id=0, name=record_type.name, encoding=record_type.schema_encoding, data=data)
+
+
+def _metadata(metadata: dict[str, str], record_type: RecordType) -> dict[str, str]:
+    """A channel's metadata, in which rosbag2 keeps the hash of its type."""
+    return metadata | {"topic_type_hash": record_type.rihs01} if "topic_type_hash" in metadata else metadata
 
 
 def _writer(index: Index, file: Any) -> Writer:

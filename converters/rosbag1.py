@@ -17,7 +17,7 @@ from mediaref_tools.errors import LogError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
 
-from . import rosmsg
+from . import imagemsg
 from .rosbag1_file import BagFile, Chunk
 from .rosbag1_format import Connection, fields, text, walk
 from .rosbag1_index import read_index
@@ -129,7 +129,7 @@ class Rosbag1Reader:
         attributes = {text(name): text(value) for name, value in found.items()}
         if attributes.get("topic") == topic:
             del attributes["topic"]
-        role = rosmsg.role(type_name, "ros1")
+        role = imagemsg.role(type_name, "ros1", definition)
         return Channel(connection.id, topic, type_name, "ros1", definition, attributes, role)
 
     def _load(self, chunk: Chunk, wanted: set[int], start_ns: int, stop_ns: int) -> list[Message]:
@@ -171,11 +171,11 @@ class Rosbag1Reader:
         Raises:
             ImageError: The message can't be deserialised, or is not an image.
         """
-        return rosmsg.image(message)
+        return imagemsg.image(message)
 
     def record(self, message: Message) -> Record | None:
         """The record in a message, typed or a string of JSON; None if it holds none."""
-        return rosmsg.record(message)
+        return imagemsg.record(message)
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag1Writer:
         """Start the same bag anew at `out`, compressed like the source's first chunk.

@@ -12,6 +12,7 @@ from typing import Final
 from mediaref_tools.errors import OutputError
 from mediaref_tools.log import Channel, Message, Record, RecordKind
 
+from .imagemsg import record_bytes, record_type
 from .rosbag1_file import COUNT
 from .rosbag1_format import (
     CHUNK,
@@ -28,7 +29,6 @@ from .rosbag1_format import (
     pack_record,
     time_pair,
 )
-from .rosmsg import record_bytes, record_type
 
 __all__ = ["Rosbag1Writer"]
 

@@ -18,7 +18,7 @@ from mediaref_tools.errors import LogError, LogNotFound, OutputError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
 
-from . import rosmsg
+from . import imagemsg
 from .mcap import McapReader
 from .mcap_writer import McapWriter
 from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
@@ -177,7 +177,7 @@ class Rosbag2McapReader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        return rosmsg.image(message)
+        return imagemsg.image(message)
 
     def record(self, message: Message) -> Record | None:
         """The record in a message, typed or a string of JSON; None if it holds none.
@@ -185,7 +185,7 @@ class Rosbag2McapReader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return rosmsg.record(message)
+        return imagemsg.record(message)
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag2McapWriter:
         """Start the same log anew in the folder `out`; see `mediaref_tools.log.LogReader.rewriter`.
@@ -240,10 +240,7 @@ class Rosbag2McapWriter:
             for channel in split.channel_of.values()
             if channel.role == "image" and channel.topic in topics
         }
-        types = {
-            topic: rosmsg.record_type("ros1" if encoding == "ros1" else "cdr", kind)
-            for topic, encoding in encodings.items()
-        }
+        types = {topic: imagemsg.record_type(encoding, kind) for topic, encoding in encodings.items()}
         self._metadata = None if folder.text is None else retyped(folder.text, types)
         self._channels = [{channel.id: channel for channel in split.reader.channels} for split in splits]
         self._own = [{log.id: own for own, log in split.channel_of.items()} for split in splits]

@@ -15,7 +15,8 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mediaref_tools.errors import LogError
 
-from .rosmsg import RecordType, role
+from .imagemsg import role
+from .recordtype import RecordType
 
 __all__ = ["Metadata", "parse", "retyped"]
 
@@ -74,7 +75,7 @@ def parse(text: str) -> Metadata:
 
 
 def retyped(text: str, types: Mapping[str, RecordType]) -> str:
-    """The same YAML in which the image topics that `types` names have their record's type and type hash.
+    """The same YAML in which the image topics that `types` names have their record's type, encoding and type hash.
 
     Counts, times, files and QoS hold as they are, because each message is replaced by one message.
 
@@ -94,7 +95,12 @@ def retyped(text: str, types: Mapping[str, RecordType]) -> str:
         encoding = _text(_get(topic, "serialization_format")) or "cdr"
         if record_type is None or role(_text(_get(topic, "type")), encoding) != "image":
             continue
-        for key, value in (("type", record_type.name), ("type_description_hash", record_type.rihs01)):
+        changes = {
+            "type": record_type.name,
+            "serialization_format": record_type.encoding,
+            "type_description_hash": record_type.rihs01,
+        }
+        for key, value in changes.items():
             node = _get(topic, key)
             # a key without a value has no place of its own in the text; without a hash, nothing is said that is wrong
             if node is not None and node.start_mark.index < node.end_mark.index:
@@ -162,5 +168,5 @@ def _span(text: str, node: Node) -> tuple[int, int]:
 
 
 def _styled(node: Node, value: str) -> str:
-    quote = node.style or ""
+    quote = node.style or ("" if value else '"')
     return f"{quote}{value}{quote}"

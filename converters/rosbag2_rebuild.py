@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from mediaref_tools.errors import LogError, OutputError
 
+from .recordtype import RecordType
 from .rosbag2_database import SOUND, Database, opened, uri
-from .rosmsg import RecordType
 
 __all__ = ["Plan", "check", "failed", "rebuild"]
 

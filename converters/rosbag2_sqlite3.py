@@ -12,14 +12,15 @@ from typing import ClassVar, Self
 
 from mediaref_tools.errors import LogError, LogNotFound
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
+from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind, Role
 
-from . import rosmsg
+from . import imagemsg
 from .rosbag2_database import MAGIC, Database, companions, opened, recovered, sound
 from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
 from .rosbag2_scratch import Scratch
 from .rosbag2_sqlite3_writer import Rosbag2Sqlite3Writer, Split
 from .rosbag2_zstd import ZSTD, decompressor, head, inflated, is_compressed
+from .rosmsg import ROS
 
 __all__ = ["Rosbag2Sqlite3Converter", "Rosbag2Sqlite3Reader"]
 
@@ -165,7 +166,7 @@ class Rosbag2Sqlite3Reader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        return rosmsg.image(message)
+        return imagemsg.image(message)
 
     def record(self, message: Message) -> Record | None:
         """The record in a message, typed or a string of JSON; None if it holds none.
@@ -173,7 +174,7 @@ class Rosbag2Sqlite3Reader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return rosmsg.record(message)
+        return imagemsg.record(message)
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag2Sqlite3Writer:
         """Start the same log anew; see `mediaref_tools.log.LogReader.rewriter`. Commit it before this is closed.
@@ -278,11 +279,17 @@ def _channels(splits: Sequence[Split]) -> tuple[tuple[Channel, ...], list[dict[i
                     topic.serialization_format,
                     definition.text if definition else b"",
                     {name: value for name, value in attributes.items() if value is not None},
-                    rosmsg.role(topic.type, topic.serialization_format),
+                    _role(topic.type, topic.serialization_format, definition.text if definition else b""),
                 )
             channel_of[topic.id] = channels[key]
         by_split.append(channel_of)
     return tuple(channels.values()), by_split
+
+
+def _role(type_name: str, encoding: str, definition: bytes) -> Role:
+    role = imagemsg.role(type_name, encoding, definition)
+    # A record is written as ROS's own here: nothing else would play a database of rosbag2.
+    return "unsupported" if role == "image" and encoding not in ROS else role
 
 
 def _has_tables(path: Path) -> bool:

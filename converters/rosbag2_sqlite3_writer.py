@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.log import Channel, Message, Record, RecordKind
 
-from . import rosmsg
+from . import imagemsg
 from .rosbag2_database import Database
 from .rosbag2_folder import Folder
 from .rosbag2_metadata import parse, retyped
@@ -72,7 +72,7 @@ class Rosbag2Sqlite3Writer:
             if channel.role == "image" and channel.topic in topics
         }
         self._replaced = frozenset(replaced)
-        record_type = rosmsg.record_type("cdr", kind)
+        record_type = imagemsg.record_type("cdr", kind)
         types = dict.fromkeys((channel.topic for channel in replaced.values()), record_type)
         text = None if folder is None else folder.text
         self._metadata = None if text is None else retyped(text, types)
@@ -118,7 +118,7 @@ class Rosbag2Sqlite3Writer:
                 f"in the rewriter's topics: {self._out}"
             )
         key, number = divmod(message.position, len(self._splits))
-        data = rosmsg.record_bytes(message, record, self._kind)
+        data = imagemsg.record_bytes(message, record, self._kind)
         if self._splits[number].database.compressed:
             data = deflated(data)
         try:

@@ -1,76 +1,104 @@
 """ROS image messages and records, as ROS 1 bytes or CDR: the one place where ROS messages are (de)serialised.
 
-Everything that is not an image stays bytes. Image types have been the same in every ROS distribution, so the
-definitions come from rosbags' own stores and never from the log.
+Everything that is not an image stays bytes. Definitions come from rosbags' own stores and from the list below, never
+from the log, whose own definition only tells which of the known layouts a type has.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from mediaref_tools.errors import ImageError
-from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Message, Record, RecordKind
+from mediaref_tools.image import ImageKind, ImageValue
+from mediaref_tools.log import Message, Record, RecordKind, Role
 from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.recordjson import json_record
+
+from .imagefields import Fields, broken, image_value, nanoseconds
+from .recordtype import RecordType
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
-__all__ = ["RecordType", "image", "record", "record_bytes", "record_type", "role"]
+__all__ = ["ROS", "full_name", "image", "record", "record_bytes", "record_type", "role"]
 
-Encoding = Literal["ros1", "cdr"]
+ROS: Final = ("ros1", "cdr")
+"""The encodings of ROS messages."""
 
-_IMAGE = "sensor_msgs/msg/Image"
-_COMPRESSED = "sensor_msgs/msg/CompressedImage"
+_KINDS: Final[dict[str, ImageKind]] = {
+    "sensor_msgs/msg/Image": "raw",
+    "sensor_msgs/msg/CompressedImage": "file",
+    "foxglove_msgs/msg/RawImage": "raw",
+    "foxglove_msgs/msg/CompressedImage": "file",
+    "foxglove_msgs/msg/CompressedVideo": "packet",
+    "ffmpeg_image_transport_msgs/msg/FFMPEGPacket": "packet",
+}
+_THEORA = "theora_image_transport/msg/Packet"
 _IMAGE_REF = "mediaref_msgs/msg/ImageRef"
-_MEDIA_REF = "mediaref_msgs/msg/MediaRef"
 _STRING = "std_msgs/msg/String"
-_UNSUPPORTED = frozenset(
-    {
-        "foxglove.CompressedImage",
-        "foxglove.CompressedVideo",
-        "foxglove.RawImage",
-        "foxglove_msgs/msg/CompressedImage",
-        "foxglove_msgs/msg/CompressedVideo",
-        "foxglove_msgs/msg/RawImage",
-        "ffmpeg_image_transport_msgs/msg/FFMPEGPacket",
-        "theora_image_transport/msg/Packet",
-    }
-)
+
+# What rosbags' stores lack: the fields of the layouts that each type has had, the newest first.
+_HEADER = "std_msgs/Header header, "
+_COMPRESSED = "time timestamp, string frame_id, uint8[] data, string format"
+_LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
+    "foxglove_msgs/msg/RawImage": (
+        "time timestamp, string frame_id, uint32 width, uint32 height, string encoding, uint32 step, uint8[] data",
+    ),
+    "foxglove_msgs/msg/CompressedImage": (_COMPRESSED,),
+    "foxglove_msgs/msg/CompressedVideo": (_COMPRESSED,),
+    "ffmpeg_image_transport_msgs/msg/FFMPEGPacket": (
+        _HEADER
+        + "int32 width, int32 height, string encoding, uint64 pts, uint8 flags, bool is_bigendian, uint8[] data",
+        _HEADER + "int32 img_width, int32 img_height, string encoding, uint64 pts, uint8 flags, uint8[] data",
+    ),
+}
+_DEFINITION_MAX = 64 << 10
 
 
-class RecordType(NamedTuple):
-    """A record's type as a container declares it.
-
-    `name` is "pkg/Type" in ROS 1 and "pkg/msg/Type" in ROS 2; `md5sum` is ROS 1's, `rihs01` ROS 2's hash.
-    """
-
-    name: str
-    definition: str
-    md5sum: str
-    rihs01: str
-
-
-def _full(name: str) -> str:
+def full_name(name: str) -> str:
     """`pkg/Type`, as ROS 1 and 2019's ROS 2 spell it, is `pkg/msg/Type` here."""
     package, _, base = name.partition("/")
     return f"{package}/msg/{base}" if base and "/" not in base else name
 
 
-def role(type_name: str, encoding: str) -> Literal["image", "record", "unsupported", "other"]:
-    """What a channel's type makes of it; see `Channel.role`."""
-    name = _full(type_name)
-    if name in (_IMAGE, _COMPRESSED):
-        return "image" if encoding in ("ros1", "cdr") else "unsupported"
-    if name == _IMAGE_REF and encoding in ("ros1", "cdr"):
+def role(type_name: str, encoding: str, definition: bytes = b"") -> Role:
+    """What a channel's type makes of it; see `Channel.role`. One of an unknown layout is "unsupported"."""
+    name = full_name(type_name)
+    if name in _KINDS:
+        return "image" if encoding in ROS and _layouts(name, definition) else "unsupported"
+    if name == _IMAGE_REF and encoding in ROS:
         return "record"
-    return "unsupported" if name in _UNSUPPORTED else "other"
+    return "unsupported" if name == _THEORA else "other"
+
+
+def _layout(name: str, number: int) -> str:
+    """The name by which the stores know one of a type's layouts."""
+    return f"{name}{number or ''}"
+
+
+@lru_cache(maxsize=256)
+def _layouts(name: str, definition: bytes) -> tuple[str, ...]:
+    """The layouts that a type may have, as the stores name them: the one that the log's definition is, none if it is
+    another, all of them where the definition can't be read or is not there.
+    """
+    if name not in _LAYOUTS:
+        return (name,)
+    known = {_layout(name, number): _fields(name, text) for number, text in enumerate(_LAYOUTS[name])}
+    text = definition[:_DEFINITION_MAX].decode("utf-8", "replace").partition("\n====")[0]
+    try:
+        declared = get_types_from_msg(text, name)[name][1]
+    except Exception:  # TypesysError, and whatever else rosbags' parser makes of hostile text
+        declared = []
+    return tuple(layout for layout, fields in known.items() if fields == declared or not declared)
+
+
+def _fields(name: str, text: str) -> Any:
+    return get_types_from_msg(text.replace(", ", "\n"), name)[name][1]
 
 
 @cache
@@ -79,68 +107,62 @@ def _store(encoding: str) -> Typestore:
     folder = files("mediaref_tools.schemas") / "msg"
     for name in ("MediaRef", "ImageRef"):
         store.register(get_types_from_msg((folder / f"{name}.msg").read_text("utf-8"), f"mediaref_msgs/msg/{name}"))
+    for name, texts in _LAYOUTS.items():
+        for number, text in enumerate(texts):
+            # Not as a bool, of which rosbags takes any byte: it is what tells the layouts of one type apart.
+            store.register({_layout(name, number): ([], _fields(name, text.replace("bool ", "uint8 ")))})
     return store
 
 
 def _deserialize(message: Message) -> Any:
-    encoding, name = message.channel.encoding, _full(message.channel.type)
-    try:
-        if encoding == "ros1":
-            return _store("ros1").deserialize_ros1(message.data, name)
-        return _store("cdr").deserialize_cdr(message.data, name)
-    except Exception as error:  # rosbags raises SerdeError, AssertionError, struct.error, IndexError … on bad bytes
-        raise ImageError(
-            f"message of {name} at log time {message.log_time_ns} can't be deserialised from its "
-            f"{len(message.data)} bytes: {str(error) or type(error).__name__}"
-        ) from error
+    name, reason = full_name(message.channel.type), None
+    for layout in _layouts(name, message.channel.definition):
+        try:
+            if message.channel.encoding == "ros1":
+                value = _store("ros1").deserialize_ros1(message.data, layout)
+            else:
+                value = _store("cdr").deserialize_cdr(message.data, layout)
+            if name in _LAYOUTS and getattr(value, "is_bigendian", 0) > 1:
+                raise ImageError(f"its is_bigendian is {value.is_bigendian}, expected 0 or 1")
+            return value
+        except Exception as error:  # rosbags raises SerdeError, AssertionError, struct.error, IndexError … on bad bytes
+            reason = reason or error
+    raise broken(message, reason or "its definition is of a layout that is not known") from reason
 
 
 def image(message: Message) -> ImageValue:
-    """The image in a `sensor_msgs` Image or CompressedImage message; `data` is a view where it can be.
+    """The image in a message of a type whose role is "image"; `data` is a view.
 
     Raises:
-        ImageError: The bytes are not such a message, or its channel's role is another.
+        ImageError: The bytes are not such a message.
     """
-    if message.channel.role != "image":
-        raise ImageError(
-            f"a message of {message.channel.topic!r} is a {message.channel.type!r}, expected an image: ask for those "
-            'of channels whose role is "image"'
-        )
     value = _deserialize(message)
-    stamp, frame_id = value.header.stamp, value.header.frame_id
-    stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-    if hasattr(value, "format"):
-        return ImageValue(
-            value.data.data,
-            value.format,
-            kind="file",
-            stamp_ns=stamp_ns,
-            frame_id=frame_id,
-            type=message.channel.type,
-        )
-    return ImageValue(
-        value.data.data,
-        value.encoding,
-        kind="raw",
-        height=int(value.height),
-        width=int(value.width),
-        step=int(value.step),
-        is_bigendian=bool(value.is_bigendian),
-        stamp_ns=stamp_ns,
-        frame_id=frame_id,
-        type=message.channel.type,
-    )
+    header = _header(value)
+    stamp_ns = nanoseconds(int(header.stamp.sec), int(header.stamp.nanosec))
+    fields: Fields = {name.removeprefix("img_"): each for name, each in vars(value).items()} | {
+        "data": value.data.data,
+        "timestamp": stamp_ns,
+        "frame_id": header.frame_id,
+    }
+    return image_value(message, _KINDS[full_name(message.channel.type)], fields)
+
+
+def _header(value: Any) -> Any:
+    """A message's header, or one made of the fields that Foxglove's types have instead."""
+    if hasattr(value, "header"):
+        return value.header
+    return SimpleNamespace(seq=0, stamp=value.timestamp, frame_id=value.frame_id)
 
 
 @cache
-def record_type(encoding: Encoding, kind: RecordKind) -> RecordType:
+def record_type(encoding: str, kind: RecordKind) -> RecordType:
     """The type that a container must declare for records."""
     store = _store(encoding)
     name = _IMAGE_REF if kind == "typed" else _STRING
     version: Literal[1, 2] = 1 if encoding == "ros1" else 2
     definition, md5sum = store.generate_msgdef(name, ros_version=version)
     shown = name.replace("/msg/", "/") if encoding == "ros1" else name
-    return RecordType(shown, definition, md5sum, store.hash_rihs01(name))
+    return RecordType(shown, encoding, f"ros{version}msg", definition, md5sum, store.hash_rihs01(name))
 
 
 def record_bytes(message: Message, record: Record, kind: RecordKind) -> bytes:
@@ -154,7 +176,7 @@ def record_bytes(message: Message, record: Record, kind: RecordKind) -> bytes:
         name, body = (
             _IMAGE_REF,
             SimpleNamespace(
-                header=_header(message),
+                header=_header_of(message),
                 media_ref=SimpleNamespace(uri=record.ref.uri, pts_ns=pts_ns),
                 source_type=record.source_type,
                 source_encoding=record.source_encoding,
@@ -169,18 +191,16 @@ def record_bytes(message: Message, record: Record, kind: RecordKind) -> bytes:
     return bytes(store.serialize_cdr(body, name))
 
 
-def _header(message: Message) -> Any:
+def _header_of(message: Message) -> Any:
     try:
-        return _deserialize(message).header
+        return _header(_deserialize(message))
     except ImageError:  # an embedded record of a broken message carries the whole message, its header included
         return SimpleNamespace(seq=0, stamp=SimpleNamespace(sec=0, nanosec=0), frame_id="")
 
 
 def record(message: Message) -> Record | None:
     """The record in a message of type ImageRef, or in a String of JSON; None where there is none."""
-    if message.channel.encoding not in ("ros1", "cdr"):
-        return None
-    name = _full(message.channel.type)
+    name = full_name(message.channel.type)
     if name == _IMAGE_REF:
         value = _deserialize(message)
         stamp, pts_ns = value.header.stamp, int(value.media_ref.pts_ns)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from mediaref_tools.errors import ImageError
 
 __all__ = ["ImageKind", "ImageValue", "VideoCodec", "sniff", "video_codec"]
 
@@ -12,6 +15,9 @@ ImageKind = Literal["raw", "file", "packet"]
 
 VideoCodec = Literal["h264", "h265", "vp9", "av1"]
 
+_OCTETS: Final = "application/octet-stream"
+_RAW: Final = "application/vnd.mediaref.raw-image"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.+-]+")
 # The spellings of codecs, and of encoders after which drivers name what they send.
 _CODECS: Final[dict[str, VideoCodec]] = {
     "h264": "h264", "h.264": "h264", "avc": "h264", "avc1": "h264", "libx264": "h264", "x264": "h264",
@@ -81,11 +87,33 @@ class ImageValue:
 
     @property
     def media_type(self) -> str:
-        """The media type: a file's told by its first bytes, a packet's by its codec; raw pixels are octets."""
+        """The media type: a file's told by its first bytes, a packet's by its codec; raw pixels tell how they lie."""
         if self.kind == "packet":
             codec = video_codec(self.encoding)
-            return "application/octet-stream" if codec is None else f"video/{codec}"
-        return sniff(self.data) if self.kind == "file" else "application/octet-stream"
+            return _OCTETS if codec is None else f"video/{codec}"
+        if self.kind == "file":
+            return sniff(self.data)
+        if not _TOKEN.fullmatch(self.encoding):
+            return _OCTETS
+        parts = ("encoding", self.encoding), ("height", self.height), ("width", self.width), ("step", self.step)
+        told = "".join(f";{name}={value}" for name, value in (*parts, ("big-endian", int(self.is_bigendian))))
+        return f"{_RAW}{told}"
+
+    @classmethod
+    def embedded(cls, data: bytes, media_type: str, format: str = "") -> ImageValue:  # noqa: A002
+        """The image of some bytes and the media type that they were embedded under; `format` was its message's.
+
+        Raises:
+            ImageError: The media type is one of raw pixels, and malformed.
+        """
+        if not media_type.startswith(_RAW):
+            return cls(data, format, "packet" if media_type.startswith("video/") else "file")
+        try:
+            told = dict(part.split("=", 1) for part in media_type.split(";")[1:])
+            height, width, step = (int(told[name]) for name in ("height", "width", "step"))
+            return cls(data, told["encoding"], "raw", height, width, step, told["big-endian"] == "1")
+        except (KeyError, ValueError) as error:
+            raise ImageError(f"media type {media_type[:80]!r} does not tell how its pixels lie") from error
 
 
 def video_codec(text: str) -> VideoCodec | None:

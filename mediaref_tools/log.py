@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Final, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Protocol, Self, runtime_checkable
+
+from pydantic import Field
 
 from mediaref_tools.image import ImageValue
 from mediaref_tools.media.mediaref import MediaRef
@@ -29,13 +31,17 @@ __all__ = [
     "OpenOptions",
     "Record",
     "RecordKind",
+    "Role",
 ]
 
 NOTE: Final = "mediaref:note"
 """The key of `Channel.attributes` under which a converter says what it made of a channel and why: `info` shows it."""
 
+Role = Literal["image", "record", "unsupported", "other"]
+"""What a channel is to us; see `Channel.role`."""
+
 RecordKind = Literal["typed", "string"]
-"""How a reference is written: a typed record that keeps the image's header, or a `std_msgs/String` of JSON."""
+"""How a reference is written: a typed record that keeps the image's header, or the reference alone as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Channel:
     encoding: str
     definition: bytes = b""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    role: Literal["image", "record", "unsupported", "other"] = "other"
+    role: Role = "other"
 
 
 class ChannelStats(NamedTuple):
@@ -102,7 +108,7 @@ class Record:
     A record in string form carries the reference alone; its other fields have their defaults.
     """
 
-    ref: MediaRef
+    ref: Annotated[MediaRef, Field(alias="media_ref")]  # in JSON as in ROS, and as others name it
     stamp_ns: int | None = None
     frame_id: str = ""
     source_type: str = ""

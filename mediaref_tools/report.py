@@ -24,7 +24,7 @@ class TopicReport(_Model):
     topic: str
     frames: int = Field(description="image messages of the topic: frames in video, and embedded ones")
     embedded: int = Field(description="frames kept as data URIs with their original bytes")
-    codec: str
+    codec: str = Field(description="of its segments; several are joined by +")
     segments: int
     width: int
     height: int
@@ -41,6 +41,8 @@ class KeptTopic(_Model):
     topic: str
     reason: str
     messages: int
+    asked: bool = Field(default=False, description="whether the settings say so: it is no loss then")
+    readable: bool = Field(default=False, description="whether the reader can give out its pictures from the log")
 
 
 class LossReport(_Model):
@@ -75,7 +77,7 @@ class Report(_Model):
     @property
     def lossless(self) -> bool:
         """Whether nothing was kept, embedded or lost: the difference between exit code 0 and 3."""
-        return not (self.kept or self.embedded or self.losses)
+        return not (self.embedded or self.losses or any(not topic.asked for topic in self.kept))
 
 
 class VerifyReport(_Model):

@@ -1,6 +1,7 @@
 """Small logs of numbered pictures: a sample to try things on, and the means to build logs for tests.
 
-`python -m mediaref_tools.sample OUT` writes the sample. A test builds its own log in two calls::
+`python -m mediaref_tools.sample OUT` writes the sample, and with `--encodings` a log of every encoding instead. A test
+builds its own log in two calls::
 
     times_ns = [0, 33_000_000, 33_000_000, 5_000_000_000]
     messages = numbered_topic("/camera/image_raw", times_ns, encoding="bgr8", size=(121, 161), step_padding=5)
@@ -13,118 +14,48 @@ chance: the same call writes the same log.
 from __future__ import annotations
 
 import argparse
-import io
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mediaref_tools.errors import ImageError, LogError, MediarefError
+from mediaref_tools.encodings import (
+    ENCODINGS,
+    START_NS,
+    EncodingTopic,
+    ImageEncoding,
+    encoding_topics,
+    make_encodings,
+    numbered_pixels,
+    numbered_topic,
+)
+from mediaref_tools.errors import LogError, MediarefError
+from mediaref_tools.rawimages import viewable
 from mediaref_tools.recorder import Container, SampleMessage, header, write_log
-from mediaref_tools.scene import MAX_NUMBER, frame_number, numbered_image
+from mediaref_tools.scene import frame_number, numbered_image
 
 __all__ = [
+    "ENCODINGS",
     "START_NS",
     "Container",
+    "EncodingTopic",
     "ImageEncoding",
     "SampleMessage",
+    "encoding_topics",
     "frame_number",
     "header",
+    "make_encodings",
     "make_sample",
     "numbered_image",
+    "numbered_pixels",
     "numbered_topic",
+    "viewable",
     "write_log",
 ]
-
-ImageEncoding = Literal["jpeg", "png", "rgb8", "bgr8", "rgba8", "bgra8", "mono8"]
-
-START_NS = 1_700_000_000_000_000_000
-"""When the sample begins."""
-
-_CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0)}
-
-
-def numbered_topic(
-    topic: str,
-    times_ns: Iterable[int],
-    *,
-    encoding: ImageEncoding = "jpeg",
-    size: tuple[int, int] | Callable[[int], tuple[int, int]] = (480, 640),
-    step_padding: int = 0,
-    first: int = 0,
-    latency_ns: int = 4_000_000,
-    frame_id: str = "camera",
-    quality: int = 85,
-) -> list[SampleMessage]:
-    """One image topic: message i was received at `times_ns[i]` and shows number `first` + i.
-
-    Args:
-        topic: Its name.
-        times_ns: Log times in any order, repeats allowed.
-        encoding: "jpeg" (4:2:0) and "png" make a CompressedImage, the others an Image.
-        size: (height, width), or what gives them for message i; odd ones too.
-        step_padding: Bytes of 0xAA after each row of an Image, so that a reader that ignores `step` fails.
-        first: The first number. Numbers wrap at 65536.
-        latency_ns: How much earlier than its log time a picture is stamped; not below 0.
-        frame_id: Of every header.
-        quality: Of JPEG.
-
-    Raises:
-        ImageError: The encoding is unknown, or the size too small to be numbered.
-    """
-    messages = []
-    for index, log_time_ns in enumerate(times_ns):
-        height, width = size(index) if callable(size) else size
-        rgb = numbered_image((first + index) % (MAX_NUMBER + 1), width, height)
-        head = header(log_time_ns - latency_ns, frame_id, index)
-        if encoding in ("jpeg", "png"):
-            name = "CompressedImage"
-            data = np.frombuffer(_image_file(rgb, encoding, quality), np.uint8)
-            body = SimpleNamespace(header=head, format=f"rgb8; {encoding} compressed bgr8", data=data)
-        else:
-            name = "Image"
-            rows = _rows(rgb, encoding)
-            padding = np.full((height, step_padding), 0xAA, np.uint8)
-            body = SimpleNamespace(
-                header=head,
-                height=height,
-                width=width,
-                encoding=encoding,
-                is_bigendian=0,
-                step=rows.shape[1] + step_padding,
-                data=np.concatenate((rows, padding), axis=1).reshape(-1),
-            )
-        messages.append(SampleMessage(topic, f"sensor_msgs/msg/{name}", log_time_ns, body))
-    return messages
-
-
-def _image_file(rgb: NDArray[np.uint8], encoding: str, quality: int) -> bytes:
-    from PIL import Image
-
-    stream = io.BytesIO()
-    if encoding == "jpeg":
-        Image.fromarray(rgb).save(stream, "jpeg", quality=quality, subsampling="4:2:0")
-    else:
-        Image.fromarray(rgb).save(stream, "png", compress_level=1)
-    return stream.getvalue()
-
-
-def _rows(rgb: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
-    """Pixels as the encoding has them, (H, bytes a row) uint8."""
-    if encoding == "mono8":
-        weights = np.array([0.299, 0.587, 0.114], np.float32)
-        return np.asarray(np.rint(rgb @ weights), np.uint8)
-    if encoding not in _CHANNELS:
-        raise ImageError(f"can't make an image of encoding {encoding!r}: one of {', '.join(get_args(ImageEncoding))}")
-    pixels = rgb[:, :, list(_CHANNELS[encoding])]
-    if len(encoding) == 5:
-        pixels = np.concatenate((pixels, np.full((*rgb.shape[:2], 1), 255, np.uint8)), axis=2)
-    return pixels.reshape(rgb.shape[0], -1)
 
 
 def make_sample(
@@ -233,10 +164,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="must not exist: a file, or a folder for a rosbag2")
     parser.add_argument("--container", choices=get_args(Container), default="rosbag2-sqlite3")
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=4.0, help="how long the sample is")
+    parser.add_argument("--encodings", action="store_true", help="one topic of every encoding, of 10 pictures each")
     options = parser.parse_args(arguments)
     try:
-        path = make_sample(options.out, container=options.container, seconds=options.seconds)
+        if options.encodings:
+            path = make_encodings(options.out, container=options.container)
+        else:
+            path = make_sample(options.out, container=options.container, seconds=options.seconds)
     except (MediarefError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,7 +12,7 @@ from mediaref_tools.conversion.building import folder_bytes
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings, Source, Tool, TopicEntry
 from mediaref_tools.errors import MediarefError
-from mediaref_tools.log import NOTE, Channel, ChannelStats, LogReader
+from mediaref_tools.log import NOTE, Channel, ChannelStats, LogReader, Role
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
 from mediaref_tools.report import KeptTopic, LossReport
@@ -30,7 +30,7 @@ class ChannelSummary(_Model):
     topic: str
     type: str
     encoding: str
-    role: Literal["image", "record", "unsupported", "other"] = Field(
+    role: Role = Field(
         description="image: becomes video; record: references already; unsupported: images that no converter reads"
     )
     channels: int = Field(description="how many are taken together here")
@@ -123,7 +123,7 @@ def inspect(path: str | Path) -> LogSummary | DatasetSummary:
         )
 
 
-_ROLES = ("image", "record", "unsupported", "other")
+_ROLES = get_args(Role)
 
 
 def _channels(log: LogReader, stats: Mapping[int, ChannelStats]) -> tuple[ChannelSummary, ...]:
@@ -187,7 +187,7 @@ def _inspect_dataset(path: Path) -> DatasetSummary:
         messages=manifest.messages,
         bytes=size,
         ratio=size / manifest.source.bytes if manifest.source.bytes else None,
-        topics=tuple(_topic(entry, manifest) for entry in manifest.topics),
+        topics=tuple(_topic(entry) for entry in manifest.topics),
         kept=manifest.kept,
         losses=manifest.losses,
         warnings=manifest.warnings,
@@ -197,14 +197,14 @@ def _inspect_dataset(path: Path) -> DatasetSummary:
     )
 
 
-def _topic(entry: TopicEntry, manifest: Manifest) -> TopicSummary:
+def _topic(entry: TopicEntry) -> TopicSummary:
     in_video = sum(segment.frames for segment in entry.segments)
     first_ns = min((segment.first_log_time_ns for segment in entry.segments), default=None)
     last_ns = max((segment.last_log_time_ns for segment in entry.segments), default=None)
     return TopicSummary(
         topic=entry.topic,
         type=entry.type,
-        codec=entry.segments[0].codec if entry.segments else manifest.settings.codec,
+        codec=entry.codec,
         frames=entry.frames,
         embedded=entry.embedded,
         rate_hz=_rate_hz(in_video, first_ns, last_ns),

@@ -263,13 +263,13 @@ def _order(count: int, chance: np.random.Generator | None) -> Sequence[int]:
 
 def _frames(topic: Topic, indices: NDArray[np.int64]) -> Iterator[Frame]:
     try:
-        batch = topic.batch(indices)
+        batch = topic.batch(indices, "rgb")
     except FrameError:
         if len(indices) == 1:
             raise
         # Pictures of several sizes fit no batch; if it was something else, it comes up again.
         for index in indices.tolist():
-            yield topic[index]
+            yield topic.batch([index], "rgb")[0]
         return
     yield from batch
 

@@ -75,7 +75,7 @@ def others() -> list[SampleMessage]:
         text("/camera", START_NS + 1, "a string among pictures"),
         text("/empty", START_NS + 10**12, ""),
         *[raw("/depth", time, "32FC1", 4) for time in times(4)],
-        *[raw("/mosaic", time, "bayer_rggb8", 1) for time in times(4)],
+        *[raw("/flow", time, "32FC2", 8) for time in times(4)],
         *[depth_file("/camera/compressedDepth", time) for time in times(4)],
     ]
 

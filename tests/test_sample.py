@@ -37,6 +37,7 @@ from mediaref_tools.sample import (
 )
 
 CONTAINERS = get_args(Container)
+PLAIN: tuple[ImageEncoding, ...] = ("jpeg", "png", "rgb8", "bgr8", "rgba8", "bgra8", "mono8")
 SIZES = [(640, 480), (320, 240), (319, 241), (161, 121), (97, 73), (96, 54), (80, 48), (1280, 720), (480, 640)]
 LEFT, RIGHT = "/camera/left/image_raw/compressed", "/camera/right/image_raw"
 
@@ -160,7 +161,7 @@ def test_what_cannot_be_drawn(arguments: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize("encoding", get_args(ImageEncoding))
+@pytest.mark.parametrize("encoding", PLAIN)
 def test_a_topic_holds_its_numbers(tmp_path: Path, container: Container, encoding: ImageEncoding) -> None:
     times_ns = [START_NS, START_NS + 1, START_NS + 1, START_NS + 5_000_000_000, START_NS + 5_033_000_000]
 
@@ -228,8 +229,8 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         write_log(tmp_path / "a", "hdf5", [])  # type: ignore[arg-type]
     with pytest.raises(LogError, match="'my_msgs/msg/Thing'"):
         write_log(tmp_path / "b", "mcap", [SampleMessage("/a", "my_msgs/msg/Thing", 0, b"")])
-    with pytest.raises(ImageError, match="encoding 'yuv422'"):
-        numbered_topic("/a", [0], encoding="yuv422")  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="encoding 'yuv420'"):
+        numbered_topic("/a", [0], encoding="yuv420")  # type: ignore[arg-type]
     with pytest.raises(LogError, match="0 seconds"):
         make_sample(tmp_path / "c", seconds=0)
     with pytest.raises(LogError, match="nan seconds"):

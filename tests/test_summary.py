@@ -127,11 +127,11 @@ def test_sizes_and_embedded_frames(tmp_path: Path) -> None:
     messages[1] = messages[1]._replace(body=broken)
     convert(write_log(tmp_path / "log.mcap", "mcap", messages), tmp_path / "dataset")
     (topic,) = inspect_dataset(tmp_path / "dataset").topics
-    assert topic.sizes == ((128, 96), (160, 120))
-    assert (topic.frames, topic.embedded) == (4, 1)
+    assert topic.sizes == ((128, 96),)
+    assert (topic.frames, topic.embedded) == (4, 2)  # the broken one, and the only one of its size
     assert topic.reason
     media = sum(file.stat().st_size for file in (tmp_path / "dataset" / "media").rglob("*.mp4"))
-    assert topic.bytes_out == media + 100
+    assert topic.bytes_out == media + 100 + len(messages[2].body.data)
 
 
 def test_dataset_whose_log_is_gone(dataset: Path, tmp_path: Path) -> None:

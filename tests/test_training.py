@@ -214,9 +214,9 @@ def test_a_batch_of_the_sampler_is_one_decode(frames: FrameDataset, monkeypatch:
     calls: list[int] = []
     batch = mrt.Topic.batch
 
-    def counting(topic: mrt.Topic, indices: list[int]) -> mrt.FrameBatch:
+    def counting(topic: mrt.Topic, indices: list[int], wanted: Any = "natural") -> mrt.FrameBatch:
         calls.append(len(indices))
-        return batch(topic, indices)
+        return batch(topic, indices, wanted)
 
     monkeypatch.setattr(mrt.Topic, "batch", counting)
     sizes = []

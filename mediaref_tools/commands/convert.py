@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from mediaref_tools.commands import exits, text
 from mediaref_tools.commands.params import (
+    H264_WORST_CRF,
     PATH,
     RATE,
     SECONDS,
+    TOPIC_CODEC,
     json_option,
     overwrite_option,
     quiet_option,
@@ -20,25 +22,43 @@ from mediaref_tools.commands.params import (
 
 if TYPE_CHECKING:
     from mediaref_tools.conversion.batch import BatchReport
+    from mediaref_tools.conversion.preview import Preview
     from mediaref_tools.report import Report
 
 __all__ = ["command"]
 
-_H264_WORST_CRF = 51
-
 
 @click.command(short_help="Turn a log's pictures into video and keep everything else.")
 @click.argument("log", metavar="INPUT", type=PATH)
-@click.option("--out", metavar="DIR", type=PATH, required=True, help="The dataset's folder: made whole, or not at all.")
+@click.option("--out", metavar="DIR", type=PATH, help="The dataset's folder: made whole, or not at all.  [required]")
 @topic_option("Convert image topics that match; may be given several times.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave image topics that match as they are.")
 @click.option(
-    "--codec", type=click.Choice(["h264", "av1"]), default="h264", show_default=True, help="What the video is coded as."
+    "--codec",
+    type=click.Choice(["h264", "av1", "copy", "lossless"]),
+    default="h264",
+    show_default=True,
+    help="What pictures become. copy: JPEG and PNG files as they are, all else lossless. lossless: JPEG as it is.",
 )
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality, less is better. [default: 23 for h264, 30 for av1]")
 @click.option(
     "--gop", type=click.IntRange(1, 1000), default=15, show_default=True, help="Frames from keyframe to keyframe."
 )
+@click.option(
+    "--topic-codec",
+    "topic_codecs",
+    metavar="GLOB=CODEC[,crf=N][,gop=N]",
+    type=TOPIC_CODEC,
+    multiple=True,
+    help="Another choice for some topics, or keep, to leave them; may be given several times, the last one counts.",
+)
+@click.option(
+    "--depth",
+    type=click.Choice(["keep", "ffv1"]),
+    help="ffv1: lossless video of compressedDepth too. keep: none of 16-bit gray. "
+    "[default: 16-bit gray as ffv1, compressedDepth as it is]",
+)
+@click.option("--debayer", is_flag=True, help="Make colour video of Bayer mosaics, instead of keeping them lossless.")
 @click.option(
     "--record",
     type=click.Choice(["typed", "string"]),
@@ -52,23 +72,30 @@ _H264_WORST_CRF = 51
 @click.option("--fps", metavar="RATE", type=RATE, help="Pictures a second, for an HDF5 file that does not say when.")
 @click.option("--profile", metavar="NAME", help="What an HDF5 file follows: aloha, agilex, robomimic or libero.")
 @click.option("--swap-rb", is_flag=True, help="Correct an HDF5 file's pictures in which red and blue are swapped.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only show what would be done, and the size to expect; no --out is needed."
+)
 @click.option("--report", "report_file", metavar="FILE", type=PATH, help="Write what was done to FILE, as JSON.")
 @json_option("Print what was done as JSON.")
 @overwrite_option("Replace the dataset at DIR, once the new one is whole.")
 @quiet_option()
 def command(
     log: Path,
-    out: Path,
+    out: Path | None,
     topics: tuple[str, ...],
     exclude: tuple[str, ...],
-    codec: Literal["h264", "av1"],
+    codec: Literal["h264", "av1", "copy", "lossless"],
     crf: int | None,
     gop: int,
+    topic_codecs: tuple[dict[str, Any], ...],
+    depth: Literal["keep", "ffv1"] | None,
+    debayer: bool,
     record: Literal["typed", "string"],
     segment: int,
     fps: str | None,
     profile: str | None,
     swap_rb: bool,
+    dry_run: bool,
     report_file: Path | None,
     as_json: bool,
     overwrite: bool,
@@ -80,11 +107,21 @@ def command(
     same log with references in the place of pictures, and the video. Every reference is decoded and compared before
     DIR appears. INPUT may be a folder of logs too: each becomes a dataset in DIR.
 
+    What 8-bit video would lose is coded without loss: 16-bit images, Bayer mosaics, transparency. A camera's own video
+    is not coded anew. Floats and what no video holds is kept.
+
     Exits with 3 where a picture or topic had to stay as it was, or the log was not whole: the result says which.
     """
-    if codec == "h264" and crf is not None and crf > _H264_WORST_CRF:
-        raise click.BadParameter(f"{crf} is not in the range 0<=x<={_H264_WORST_CRF} of h264.", param_hint="'--crf'")
-    if report_file is not None and not report_file.parent.is_dir() and out.resolve() != report_file.parent.resolve():
+    if codec == "h264" and crf is not None and crf > H264_WORST_CRF:
+        raise click.BadParameter(f"{crf} is not in the range 0<=x<={H264_WORST_CRF} of h264.", param_hint="'--crf'")
+    if out is None and not dry_run:
+        raise click.UsageError("Missing option '--out'.")
+    if (
+        out is not None
+        and report_file is not None
+        and not report_file.parent.is_dir()
+        and out.resolve() != report_file.parent.resolve()
+    ):
         raise click.BadParameter(f"there is no folder {str(report_file.parent)!r}.", param_hint="'--report'")
 
     from mediaref_tools.commands.bars import progress_bar
@@ -92,7 +129,8 @@ def command(
     from mediaref_tools.commands.consoles import echo_json, json_text
     from mediaref_tools.conversion.batch import BatchReport, convert_folder, holds_logs
     from mediaref_tools.conversion.conversion import convert
-    from mediaref_tools.dataset.manifest import Settings
+    from mediaref_tools.conversion.preview import preview
+    from mediaref_tools.dataset.manifest import Settings, TopicCodec
     from mediaref_tools.errors import OutputError
 
     settings = Settings(
@@ -101,12 +139,18 @@ def command(
         codec=codec,
         crf=crf,
         gop=gop,
+        topic_codecs=tuple(TopicCodec(**one) for one in topic_codecs),
+        debayer=debayer,
+        depth=depth,
         record=record,
         segment_ns=segment,
         fps=fps,
         profile=profile,
         swap_rb=swap_rb,
     )
+    if dry_run or out is None:
+        _show_preview(preview(log, settings=settings), as_json=as_json)
+        return
     report: Report | BatchReport
     with progress_bar(quiet=quiet) as on_progress:
         if holds_logs(log):
@@ -183,3 +227,38 @@ def _show(report: Report) -> None:
     notes(console, (embedded_note(t.topic, t.embedded, t.frames, t.reason) for t in report.topics if t.embedded))
     notes(console, loss_notes(report.losses))
     notes(console, (f"warning: {warning}" for warning in report.warnings))
+
+
+def _show_preview(found: Preview, *, as_json: bool) -> None:
+    from mediaref_tools.commands.consoles import echo_json, output_console
+    from mediaref_tools.commands.tables import Column, arrow, notes, show_table
+
+    if as_json:
+        echo_json(found)
+        return
+    console = output_console()
+    if not found.topics:
+        console.print(f"no image topics to convert among {text.plural(found.messages, 'message')}", soft_wrap=True)
+        return
+    columns = [
+        Column("topic", "name"),
+        Column("encoding", "name"),
+        Column("frames"),
+        Column("becomes", "word"),
+        Column("size, about"),
+    ]
+    rows = [
+        [
+            topic.topic,
+            topic.encoding,
+            text.count(topic.messages),
+            topic.codec or "kept",
+            text.change(topic.bytes_in, topic.bytes_out, arrow(console)) if topic.codec else text.size(topic.bytes_in),
+        ]
+        for topic in found.topics
+    ]
+    show_table(console, columns, rows)
+    console.print()
+    bytes_in, bytes_out = (sum(getattr(topic, name) for topic in found.topics) for name in ("bytes_in", "bytes_out"))
+    console.print(f"images {text.change(bytes_in, bytes_out, arrow(console))}; nothing was written", soft_wrap=True)
+    notes(console, (f"kept {topic.topic}: {topic.reason}" for topic in found.topics if topic.codec is None))

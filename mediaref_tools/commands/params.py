@@ -10,17 +10,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["PATH", "RATE", "SECONDS", "allow_option", "json_option", "overwrite_option", "quiet_option", "topic_option"]
+__all__ = [
+    "H264_WORST_CRF",
+    "PATH",
+    "RATE",
+    "SECONDS",
+    "TOPIC_CODEC",
+    "allow_option",
+    "json_option",
+    "overwrite_option",
+    "quiet_option",
+    "topic_option",
+]
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[int]
+    _DictType = click.ParamType[dict[str, Any]]
     _RateType = click.ParamType[str]
 else:  # not generic before click 8.4
-    _ParamType = _RateType = click.ParamType
+    _ParamType = _DictType = _RateType = click.ParamType
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 # Not `exists=True`: whether there is a log or a dataset at a path is for the library to say, and it says more.
+H264_WORST_CRF = 51
 PATH = click.Path(path_type=Path)
 
 
@@ -42,6 +55,43 @@ class _Seconds(_ParamType):
 
 
 SECONDS = _Seconds()
+
+_CODECS = ("h264", "av1", "copy", "lossless", "keep")
+_RANGES = {"crf": (0, 63), "gop": (1, 1000)}
+
+
+class _TopicCodec(_DictType):
+    """`GLOB=CODEC[,crf=N][,gop=N]`: a dict of glob, codec, crf and gop."""
+
+    name = "topic codec"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        glob, equals, rest = str(value).rpartition("=") if "," not in str(value) else _parted(str(value))
+        codec, *options = rest.split(",")
+        if not glob or not equals or codec not in _CODECS:
+            self.fail(f"{value!r} is not GLOB=CODEC with a codec of {', '.join(_CODECS)}", param, ctx)
+        found: dict[str, Any] = {"glob": glob, "codec": codec}
+        for option in options:
+            name, _, number = option.partition("=")
+            least, most = _RANGES.get(name, (0, -1))
+            if not number.isdecimal() or not least <= int(number) <= most:
+                self.fail(f"{option!r} is none of crf=0 to crf=63 and gop=1 to gop=1000", param, ctx)
+            found[name] = int(number)
+        if codec == "h264" and found.get("crf", 0) > H264_WORST_CRF:
+            self.fail(f"crf={found['crf']} is not in the range 0<=x<={H264_WORST_CRF} of h264", param, ctx)
+        return found
+
+
+def _parted(value: str) -> tuple[str, str, str]:
+    """A value with options, at the last "=" before the first of them; a glob may hold "=" but no ","."""
+    head, _, options = value.partition(",")
+    glob, equals, codec = head.rpartition("=")
+    return glob, equals, f"{codec},{options}"
+
+
+TOPIC_CODEC = _TopicCodec()
 
 
 class _Rate(_RateType):

@@ -160,8 +160,8 @@ def _entry(
     try:
         made = _made_before(out / name, log, settings)
         if made is not None:
-            whole = not (made.kept or made.losses or any(topic.embedded for topic in made.topics))
-            return BatchEntry(**told, state="present", lossless=whole, report=None, error=None)
+            left = any(not topic.asked for topic in made.kept) or any(topic.embedded for topic in made.topics)
+            return BatchEntry(**told, state="present", lossless=not (left or made.losses), report=None, error=None)
         report = convert(log, out / name, settings=settings, overwrite=overwrite, on_progress=on_progress)
     except (MediarefError, OSError) as error:
         return BatchEntry(**told, state="failed", lossless=False, report=None, error=str(error))

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import av
 
+from mediaref_tools.conversion.ahead import with_following
 from mediaref_tools.conversion.building import Building, folder_bytes, log_name
-from mediaref_tools.conversion.plan import Plan, plan
+from mediaref_tools.conversion.cameratrack import CameraTrack
+from mediaref_tools.conversion.ledger import Ledger
+from mediaref_tools.conversion.plan import Plan, TopicPlan, plan
 from mediaref_tools.conversion.track import Track
 from mediaref_tools.dataset.frames import FrameParts, FramesTable
 from mediaref_tools.dataset.layout import FRAMES
@@ -32,6 +35,8 @@ __all__ = ["convert", "digest"]
 
 _BACKLOG_BYTES = 64 * 2**20
 _BACKLOG_ITEMS = 512
+_AHEAD_BYTES = 16 * 2**20
+_AHEAD_ITEMS = 256
 
 
 def convert(
@@ -74,6 +79,7 @@ def convert(
             checksum = pool.submit(digest, source)
             todo = plan(reader, settings, building.scratch)
             tracks, messages, first_ns, last_ns = _rewrite(reader, building, todo, settings, on_progress)
+            topics = tuple(_entry(todo.converted[track.ledger.topic], track.ledger) for track in tracks)
             manifest = Manifest(
                 tool=Tool(
                     version=version("mediaref-tools"),
@@ -92,10 +98,10 @@ def convert(
                 settings=settings,
                 log=log_name(source),
                 messages=messages,
-                topics=tuple(_entry(track, reader) for track in tracks),
+                topics=topics,
                 kept=todo.kept,
                 losses=tuple(LossReport(**loss._asdict()) for loss in reader.losses),
-                warnings=_warnings(reader),
+                warnings=_warnings(reader, topics),
             )
         found = _prove(reader, building.folder, building.scratch, manifest, on_progress)
         manifest = _with_quality(manifest, found)
@@ -106,12 +112,12 @@ def convert(
 
 def _rewrite(
     reader: LogReader, building: Building, todo: Plan, settings: Settings, on_progress: OnProgress
-) -> tuple[list[Track], int, int | None, int | None]:
+) -> tuple[list[Track | CameraTrack], int, int | None, int | None]:
     """Read the log once: images into tracks, everything into the new log. The frames table has no PSNR yet."""
     parts = FrameParts(building.scratch / "frames")
-    tracks = {topic: Track(topic, building.folder, settings, parts) for topic in todo.topics}
+    tracks = {topic: _track(one, building.folder, settings, parts) for topic, one in todo.converted.items()}
     meter = Meter(on_progress, "encode", todo.messages)
-    writer = reader.rewriter(building.folder / log_name(building.source), todo.topics, settings.record)
+    writer = reader.rewriter(building.folder / log_name(building.source), list(tracks), settings.record)
     try:
         with Lanes(os.cpu_count() or 1) as lanes:
             first_ns, last_ns, count = _encode(reader, writer, tracks, lanes, meter)
@@ -128,8 +134,14 @@ def _rewrite(
     return list(tracks.values()), count, first_ns, last_ns
 
 
+def _track(planned: TopicPlan, dataset: Path, settings: Settings, parts: FrameParts) -> Track | CameraTrack:
+    if planned.camera is not None:
+        return CameraTrack(planned.topic, dataset, parts, planned.camera)
+    return Track(planned.topic, dataset, settings, parts)
+
+
 def _encode(
-    reader: LogReader, writer: LogWriter, tracks: Mapping[str, Track], lanes: Lanes, meter: Meter
+    reader: LogReader, writer: LogWriter, tracks: Mapping[str, Track | CameraTrack], lanes: Lanes, meter: Meter
 ) -> tuple[int | None, int | None, int]:
     first_ns: int | None = None
     last_ns: int | None = None
@@ -145,12 +157,19 @@ def _encode(
             writer.record(message, record)
             meter.step(bytes_in=len(message.data), bytes_out=bytes_out)
 
-    for message in reader.messages():
+    ahead = with_following(
+        reader.messages(),
+        lambda message: message.channel.role == "image" and message.channel.topic in tracks,
+        most_bytes=_AHEAD_BYTES,
+        most_items=_AHEAD_ITEMS,
+    )
+    for message, following in ahead:
         count += 1
         first_ns = message.log_time_ns if first_ns is None else first_ns
         last_ns = message.log_time_ns
         track = tracks.get(message.channel.topic) if message.channel.role == "image" else None
-        future = None if track is None else lanes.submit(track.topic, partial(_add, track, message, reader))
+        work = None if track is None else partial(_add, track, message, reader, following)
+        future = None if work is None else lanes.submit(message.channel.topic, work)
         for item, result in backlog.put(message, future, len(message.data)):
             write(item, result)
     for item, result in backlog.drain():
@@ -158,9 +177,11 @@ def _encode(
     return first_ns, last_ns, count
 
 
-def _add(track: Track, message: Message, reader: LogReader) -> tuple[Record, int]:
-    before = track.bytes_out
-    return track.add(message, reader.image), track.bytes_out - before
+def _add(
+    track: Track | CameraTrack, message: Message, reader: LogReader, following: Message | None
+) -> tuple[Record, int]:
+    before = track.ledger.bytes_out
+    return track.add(message, reader.image, following), track.ledger.bytes_out - before
 
 
 def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, on_progress: OnProgress) -> Findings:
@@ -189,28 +210,33 @@ def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, 
     return found
 
 
-def _entry(track: Track, reader: LogReader) -> TopicEntry:
-    kind = next(channel.type for channel in reader.channels if channel.topic == track.topic and channel.role == "image")
+def _entry(planned: TopicPlan, ledger: Ledger) -> TopicEntry:
     return TopicEntry(
-        topic=track.topic,
-        type=kind,
-        frames=track.frames,
-        embedded=track.embedded,
-        bytes_in=track.bytes_in,
-        bytes_out=track.bytes_embedded + sum(segment.bytes for segment in track.segments),
+        topic=ledger.topic,
+        type=planned.type,
+        frames=ledger.frames,
+        embedded=ledger.embedded,
+        bytes_in=ledger.bytes_in,
+        bytes_out=ledger.bytes_embedded + sum(segment.bytes for segment in ledger.segments),
         psnr_mean_db=None,
         psnr_p1_db=None,
-        reason=track.reason,
-        segments=tuple(track.segments),
+        reason=ledger.reason,
+        segments=tuple(ledger.segments),
     )
 
 
-def _warnings(reader: LogReader) -> tuple[str, ...]:
-    topics = sorted({channel.topic for channel in reader.channels if channel.role == "record"})
-    return tuple(
+def _warnings(reader: LogReader, topics: Sequence[TopicEntry]) -> tuple[str, ...]:
+    recorded = sorted({channel.topic for channel in reader.channels if channel.role == "record"})
+    told = [
         f"{topic} holds references already: they are copied as they are, and the media that they name are not"
-        for topic in topics
-    )
+        for topic in recorded
+    ]
+    told += [
+        f"{entry.topic} takes {entry.bytes_out - entry.bytes_in} bytes more than what it replaces, {entry.bytes_in}"
+        for entry in topics
+        if entry.bytes_out > entry.bytes_in > 0
+    ]
+    return tuple(told)
 
 
 def _with_quality(manifest: Manifest, found: Findings) -> Manifest:
@@ -239,19 +265,19 @@ def _report(manifest: Manifest, found: Findings, source: Path, out: Path, second
         bytes_out=bytes_out,
         ratio=round(bytes_out / max(manifest.source.bytes, 1), 4),
         seconds=round(seconds, 3),
-        topics=tuple(_topic_report(entry, manifest.settings) for entry in manifest.topics),
+        topics=tuple(_topic_report(entry) for entry in manifest.topics),
         warnings=manifest.warnings,
     )
 
 
-def _topic_report(entry: TopicEntry, settings: Settings) -> TopicReport:
+def _topic_report(entry: TopicEntry) -> TopicReport:
     sizes: Sequence[tuple[int, int]] = [(segment.width, segment.height) for segment in entry.segments]
     width, height = max(sizes, default=(0, 0))
     return TopicReport(
         topic=entry.topic,
         frames=entry.frames,
         embedded=entry.embedded,
-        codec=settings.codec,
+        codec=entry.codec,
         segments=len(entry.segments),
         width=width,
         height=height,

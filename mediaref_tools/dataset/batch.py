@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +24,28 @@ class Frame:
     """One decoded frame.
 
     Attributes:
-        data: (H, W, 3) uint8 RGB.
+        data: (H, W, 3) uint8 RGB, or as its kind of picture is by itself, or as it was asked for: see `Topic.batch`.
         index: Its place on its topic.
         log_time_ns: When its message was received, Unix ns.
         pts_ns: Its time in its segment; -1 where it is embedded.
-        ref: The reference that it was decoded from.
     """
 
-    data: NDArray[np.uint8]
+    data: NDArray[Any]
     index: int
     log_time_ns: int
     pts_ns: int
-    ref: MediaRef
+    _ref: MediaRef | None
+
+    @property
+    def ref(self) -> MediaRef:
+        """The reference that it was decoded from.
+
+        Raises:
+            FrameError: There is none: the picture was kept in the log.
+        """
+        if self._ref is None:
+            raise FrameError(f"frame {self.index} was kept in the log as it was: no reference stands for it")
+        return self._ref
 
     def __repr__(self) -> str:
         return f"Frame(shape={self.data.shape}, index={self.index}, log_time_ns={self.log_time_ns})"
@@ -46,12 +56,13 @@ class FrameBatch:
     """N decoded frames of one size.
 
     Attributes:
-        data: (N, H, W, 3) uint8 RGB.
+        data: (N, H, W, 3) uint8 RGB, or (N, H, W …) as their kind of picture is by itself, or as was asked for: see
+            `Topic.batch`.
         indices, log_times_ns, pts_ns: (N,) int64, as in `Frame`.
-        refs: N references.
+        refs: N references; none where the pictures were kept in the log.
     """
 
-    data: NDArray[np.uint8]
+    data: NDArray[Any]
     indices: NDArray[np.int64]
     log_times_ns: NDArray[np.int64]
     pts_ns: NDArray[np.int64]
@@ -62,7 +73,11 @@ class FrameBatch:
 
     def __getitem__(self, at: int) -> Frame:
         return Frame(
-            self.data[at], int(self.indices[at]), int(self.log_times_ns[at]), int(self.pts_ns[at]), self.refs[at]
+            self.data[at],
+            int(self.indices[at]),
+            int(self.log_times_ns[at]),
+            int(self.pts_ns[at]),
+            self.refs[at] if self.refs else None,
         )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -75,7 +90,8 @@ class FrameBatch:
         """The pictures as a tensor that shares their memory: nothing is copied, changes show on both sides.
 
         Returns:
-            (N, 3, H, W) uint8, with strides as torch's `channels_last` has them; with "NHWC", (N, H, W, 3).
+            (N, 3, H, W) uint8, with strides as torch's `channels_last` has them; with "NHWC", (N, H, W, 3). Frames
+            that have no channels get one.
 
         Raises:
             ExtraError: torch is not installed.
@@ -83,5 +99,6 @@ class FrameBatch:
         """
         if layout not in ("NCHW", "NHWC"):
             raise FrameError(f"layout {layout!r} is neither NCHW nor NHWC")
-        tensor: torch.Tensor = extra_module("torch", "torch").from_numpy(self.data)
+        data = self.data if self.data.ndim == 4 else self.data[..., None]
+        tensor: torch.Tensor = extra_module("torch", "torch").from_numpy(data)
         return tensor if layout == "NHWC" else tensor.permute(0, 3, 1, 2)

@@ -16,13 +16,15 @@ from mediaref_tools.dataset.batch import Frame
 from mediaref_tools.dataset.frameindex import TableIndex
 from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.framesource import MediaSource, SegmentSource
+from mediaref_tools.dataset.kept import KeptIndex, KeptLog, KeptSource
 from mediaref_tools.dataset.layout import MANIFEST
+from mediaref_tools.dataset.looks import PixelFormat
 from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.dataset.refindex import TABLE_SUFFIXES, Found, RefIndex, logged_refs, tabled_refs
 from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.errors import DatasetError, FrameError, LogNotFound, TopicError
 from mediaref_tools.media.storage import StorageOptions
-from mediaref_tools.media.trust import Trust
+from mediaref_tools.media.trust import Trust, inside
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -31,6 +33,8 @@ _TICKS = 16  # how many steps `sync` decodes at a time
 
 class Dataset(Mapping[str, Topic]):
     """Topics of pictures by name, made by `open_dataset`. A context manager; it holds files open.
+
+    Those that were converted come first, then those that were kept in the log and can be read from there.
 
     Attributes:
         path: The dataset's folder; the log's or table's path where it is none.
@@ -79,7 +83,13 @@ class Dataset(Mapping[str, Topic]):
         return min((int(topic.log_times_ns[0]) for topic in self.values() if len(topic)), default=0)
 
     def sync(
-        self, topics: Sequence[str], *, every_ns: int, start_ns: int | None = None, stop_ns: int | None = None
+        self,
+        topics: Sequence[str],
+        *,
+        every_ns: int,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+        format: PixelFormat = "natural",  # noqa: A002
     ) -> Iterator[tuple[int, dict[str, Frame | None]]]:
         """Step through log time, with the frame on screen of each topic.
 
@@ -88,6 +98,7 @@ class Dataset(Mapping[str, Topic]):
             every_ns: The step.
             start_ns, stop_ns: Log times, half-open; by default from where all topics have begun to where the first
                 one ends, its last frame included.
+            format: As in `Topic.batch`.
 
         Yields:
             The log time, and a frame for each topic: None before its first one.
@@ -103,13 +114,17 @@ class Dataset(Mapping[str, Topic]):
             raise FrameError(f"nothing to step through in topics {list(topics)!r}")
         begin = max(int(topic.log_times_ns[0]) for topic in chosen.values()) if start_ns is None else start_ns
         end = min(int(topic.log_times_ns[-1]) for topic in chosen.values()) + 1 if stop_ns is None else stop_ns
-        return self._sync(chosen, range(begin, end, every_ns))
+        return self._sync(chosen, range(begin, end, every_ns), format)
 
     @staticmethod
-    def _sync(chosen: dict[str, Topic], ticks: range) -> Iterator[tuple[int, dict[str, Frame | None]]]:
+    def _sync(
+        chosen: dict[str, Topic],
+        ticks: range,
+        format: PixelFormat,  # noqa: A002
+    ) -> Iterator[tuple[int, dict[str, Frame | None]]]:
         for at in range(0, len(ticks), _TICKS):
             times = np.array(ticks[at : at + _TICKS], dtype=np.int64)
-            frames = {name: _frames(topic, topic.index_at(times).tolist()) for name, topic in chosen.items()}
+            frames = {name: _frames(topic, topic.index_at(times).tolist(), format) for name, topic in chosen.items()}
             for step, time_ns in enumerate(times.tolist()):
                 yield time_ns, {name: frames[name][step] for name in chosen}
 
@@ -126,13 +141,13 @@ class Dataset(Mapping[str, Topic]):
         self.close()
 
 
-def _frames(topic: Topic, indices: list[int]) -> list[Frame | None]:
+def _frames(topic: Topic, indices: list[int], format: PixelFormat) -> list[Frame | None]:  # noqa: A002
     """Frames by index, None for -1; sizes may differ."""
     found: dict[int, Frame] = {}
     sizes = {index: tuple(topic.sizes[index].tolist()) for index in set(indices) if index >= 0}
     for size in set(sizes.values()):
         same = sorted(index for index in sizes if sizes[index] == size)
-        found.update(zip(same, topic.batch(same), strict=True))
+        found.update(zip(same, topic.batch(same, format), strict=True))
     return [found.get(index) for index in indices]
 
 
@@ -188,6 +203,12 @@ def open_dataset(
             for entry in manifest.topics:
                 index = TableIndex(path, entry, table)
                 topics[entry.topic] = Topic(entry.topic, index, SegmentSource(path, index))
+            kept = KeptLog(inside(path, manifest.log), manifest.settings.opening)
+            opened.callback(kept.close)
+            for one in manifest.kept:
+                if one.readable:
+                    told = KeptIndex(kept, one.topic, one.messages)
+                    topics[one.topic] = Topic(one.topic, told, KeptSource(kept, one.topic, told))
         else:
             found = tabled_refs(path) if path.suffix in TABLE_SUFFIXES else logged_refs(path)
             trust = Trust(path.absolute().parent, allow)

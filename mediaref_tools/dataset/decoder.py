@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from mediaref_tools.dataset.manifest import Segment
@@ -21,7 +22,16 @@ from mediaref_tools.limits import MAX_PIXELS
 
 __all__ = ["SegmentDecoder"]
 
-_DECODERS = {"h264": "h264", "av1": "libdav1d"}
+_DECODERS = {
+    "h264": "h264",
+    "h265": "hevc",
+    "vp9": "vp9",
+    "av1": "libdav1d",
+    "ffv1": "ffv1",
+    "mjpeg": "mjpeg",
+    "png": "png",
+}
+_RANGES = {"full": ColorRange.JPEG, "limited": ColorRange.MPEG}
 
 
 class SegmentDecoder:
@@ -47,7 +57,7 @@ class SegmentDecoder:
         self._keyframes = np.flatnonzero(keyframe)
 
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Decode frames, in order.
+        """Decode frames, in the order in which they are shown: a camera's video may hold them in another.
 
         Args:
             wanted: Frame numbers, ascending, each once.
@@ -93,17 +103,23 @@ class SegmentDecoder:
         if todo:
             raise DatasetError(f"segment is damaged: frame {min(todo)} does not decode: {self._path}")
 
-    @staticmethod
-    def _take(frames: Sequence[av.VideoFrame], todo: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _take(self, frames: Sequence[av.VideoFrame], todo: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         for frame in frames:
             if frame.pts in todo:
                 todo.discard(frame.pts)
+                if frame.color_range == ColorRange.UNSPECIFIED:  # FFV1 does not say
+                    frame.color_range = _RANGES.get(self._segment.color_range, ColorRange.UNSPECIFIED)
+                    if frame.format.name.startswith("yuv"):
+                        frame.colorspace = Colorspace.ITU601
                 yield frame.pts, frame
 
     def _context(self) -> av.VideoCodecContext:
         context = av.CodecContext.create(_DECODERS[self._segment.codec], "r")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
-        context.extradata = base64.b64decode(self._segment.extradata)
+        if self._segment.extradata:
+            context.extradata = base64.b64decode(self._segment.extradata)
+        if self._segment.codec == "ffv1":  # whose packets do not tell the size
+            context.width, context.height = self._segment.coded_width, self._segment.coded_height
         context.thread_count = 1
         context.options = {"max_pixels": str(MAX_PIXELS)}
         return context

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.dataset.frames import FramesTable
+from mediaref_tools.dataset.looks import Facts
 from mediaref_tools.dataset.manifest import TopicEntry
 from mediaref_tools.errors import DatasetError
 from mediaref_tools.limits import MAX_PIXELS
@@ -64,11 +65,15 @@ class FrameIndex(Protocol):
 
     @property
     def status(self) -> NDArray[np.str_]:
-        """(N,) str: "video", "embedded" or "still"."""
+        """(N,) str: "video", "remuxed", "embedded", "still" or "kept"."""
         ...
 
     def sizes(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """(len(indices), 2) int64: height and width."""
+        ...
+
+    def facts(self, indices: NDArray[np.int64]) -> list[Facts]:
+        """What tells each frame's kind."""
         ...
 
 
@@ -128,7 +133,7 @@ class TableIndex:
 
     @cached_property
     def status(self) -> NDArray[np.str_]:
-        """(N,) str: "video" or "embedded"."""
+        """(N,) str: "video", "remuxed" or "embedded"."""
         return np.asarray(self._column("status").to_pylist(), dtype=np.str_)
 
     def sizes(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -141,6 +146,21 @@ class TableIndex:
         fits = (sizes >= 0).all() and (sizes.prod(axis=1) <= MAX_PIXELS).all()
         self._demand(bool(fits), "a row has a picture size that can't be")
         return sizes
+
+    def facts(self, indices: NDArray[np.int64]) -> list[Facts]:
+        """What tells each frame's kind."""
+        segments = self.places[0]
+        formats = [segment.pixel_format for segment in self.entry.segments]
+        return [
+            Facts(formats[segment] if segment >= 0 else "", *(str(column[index]) for column in self._texts))
+            for index, segment in zip(indices.tolist(), segments[indices].tolist(), strict=True)
+        ]
+
+    @cached_property
+    def _texts(self) -> list[NDArray[np.object_]]:
+        """`Image.encoding`, `CompressedImage.format` and framing of each frame."""
+        names = ("source_encoding", "source_format", "source_framing")
+        return [np.asarray(self._column(name).to_numpy(), dtype=np.object_) for name in names]
 
     @cached_property
     def places(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:

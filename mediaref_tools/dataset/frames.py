@@ -44,6 +44,7 @@ SCHEMA = pa.schema(
         pa.field("height", pa.int32(), nullable=False),
         pa.field("source_encoding", pa.string(), nullable=False),
         pa.field("source_format", pa.string(), nullable=False),
+        pa.field("source_framing", pa.string(), nullable=False),
         pa.field("byte_offset", pa.int64()),
         pa.field("byte_size", pa.int64()),
         pa.field("psnr_db", pa.float32()),
@@ -52,13 +53,16 @@ SCHEMA = pa.schema(
 )
 _PART = pa.schema([field for field in SCHEMA if field.name not in ("topic", "psnr_db")])
 _PSNR = SCHEMA.get_field_index("psnr_db")
+_FRAMING = SCHEMA.get_field_index("source_framing")
+_FORMAT_1 = SCHEMA.remove(_FRAMING)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRow:
     """One frame. Embedded frames have no `pts_ns`, `byte_offset` and `byte_size`; sizes are the picture's.
 
-    `source_encoding` is `Image.encoding`, `source_format` is `CompressedImage.format`: one of them is "".
+    `source_encoding` is `Image.encoding`, `source_format` is `CompressedImage.format` or what else names a codec: one
+    of them is "". `source_framing` is what the message's payload held around the picture, "" for nothing.
     """
 
     index: int
@@ -73,6 +77,7 @@ class FrameRow:
     height: int
     source_encoding: str
     source_format: str
+    source_framing: str
     byte_offset: int | None
     byte_size: int | None
     status: Status
@@ -120,7 +125,15 @@ def _writer(path: Path) -> pq.ParquetWriter:
         path,
         SCHEMA,
         compression="zstd",
-        use_dictionary=["topic", "frame_id", "media.uri", "source_encoding", "source_format", "status"],
+        use_dictionary=[
+            "topic",
+            "frame_id",
+            "media.uri",
+            "source_encoding",
+            "source_format",
+            "source_framing",
+            "status",
+        ],
         column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
         store_schema=True,
     )
@@ -140,7 +153,8 @@ class FramesTable:
             self._file = pq.ParquetFile(path)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(f"frames table can't be read: {error}: {path}") from error
-        if not self._file.schema_arrow.equals(SCHEMA):
+        self._lacks_framing = self._file.schema_arrow.equals(_FORMAT_1)
+        if not self._lacks_framing and not self._file.schema_arrow.equals(SCHEMA):
             raise DatasetError(
                 "frames table has other columns or types than this version's: convert again, or use the version that "
                 f"wrote it: {path}"
@@ -194,9 +208,18 @@ class FramesTable:
     def _read(self, groups: list[int], columns: list[str] | None) -> pa.Table:
         try:
             with self._lock:  # a ParquetFile is not for two threads at once
-                return self._file.read_row_groups(groups, columns=columns, use_threads=False)
+                asked = None if columns is None else [name for name in columns if self._has(name)]
+                table = self._file.read_row_groups(groups, columns=asked, use_threads=False)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
+        if self._lacks_framing and (columns is None or SCHEMA.names[_FRAMING] in columns):
+            rows = sum(self._file.metadata.row_group(group).num_rows for group in groups)
+            at = _FRAMING if columns is None else 0
+            table = table.add_column(at, SCHEMA.field(_FRAMING), pa.array([""] * rows, pa.string()))
+        return table
+
+    def _has(self, name: str) -> bool:
+        return not (self._lacks_framing and name == SCHEMA.names[_FRAMING])
 
     def with_psnr(self, psnr_db: Mapping[str, NDArray[np.float32]], out: Path) -> None:
         """Write the table again with each topic's PSNR, one value a row: NaN stays null (embedded frames)."""

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.dataset.decoder import SegmentDecoder
 from mediaref_tools.dataset.frameindex import TableIndex
+from mediaref_tools.dataset.looks import Facts, Look
+from mediaref_tools.dataset.pictures import PictureReader
+from mediaref_tools.dataset.rendering import Renderer
 from mediaref_tools.errors import FrameError, MediarefError
+from mediaref_tools.image import ImageValue
+from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.media.opening import open_still
 from mediaref_tools.media.still import Still
 from mediaref_tools.media.storage import StorageOptions
 from mediaref_tools.media.trust import Trust, inside
-from mediaref_tools.media.uri import scheme
 from mediaref_tools.media.video import VideoDecoder
-from mediaref_tools.pixels.raster import Raster
+from mediaref_tools.pixels.raster import Format
 
 __all__ = ["FrameSource", "MediaSource", "SegmentSource"]
 
@@ -29,8 +33,8 @@ _OPEN_VIDEOS = 4
 class FrameSource(Protocol):
     """Decodes frames by index."""
 
-    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[np.uint8]]) -> None:
-        """Decode frames, ascending and each once, into one (H, W, 3) uint8 RGB array each.
+    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
+        """Decode frames, ascending and each once, into one array of the look's shape and dtype each.
 
         Raises:
             MediarefError: One can't be decoded.
@@ -47,21 +51,24 @@ class SegmentSource:
 
     def __init__(self, dataset: Path, index: TableIndex) -> None:
         self._dataset, self._index = dataset, index
-        self._raster = Raster()
+        self._renderer = Renderer()
+        self._pictures = PictureReader()
 
-    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[np.uint8]]) -> None:
+    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
         """As `FrameSource.decode`."""
         segments, members = self._index.places
+        facts = self._index.facts(indices)
         for segment in np.unique(segments[indices]).tolist():
             mine = np.flatnonzero(segments[indices] == segment).tolist()
             if segment < 0:
                 for at in mine:
-                    outs[at][:] = self._embedded(int(indices[at]), outs[at].shape)
+                    self._embedded(int(indices[at]), facts[at], look, outs[at])
                 continue
             numbers = np.searchsorted(members[segment], indices[mine]).tolist()
-            frames = self._decoder(segment, members[segment]).frames(numbers)
-            for at, (_, frame) in zip(mine, frames, strict=True):
-                self._raster.into(frame, outs[at])
+            place = dict(zip(numbers, mine, strict=True))
+            for number, frame in self._decoder(segment, members[segment]).frames(numbers):
+                at = place[number]
+                self._renderer.into(frame, facts[at], look, outs[at])
 
     def _decoder(self, segment: int, members: NDArray[np.int64]) -> SegmentDecoder:
         entry = self._index.entry.segments[segment]
@@ -69,20 +76,16 @@ class SegmentSource:
         path = inside(self._dataset, entry.uri)
         return SegmentDecoder(path, entry, offset[members], size[members], self._index.keyframes[members])
 
-    def _embedded(self, index: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    def _embedded(self, index: int, facts: Facts, look: Look, out: NDArray[Any]) -> None:
         uri, entry = self._index.uris[index], self._index.entry
-        error: Exception | None = None
         try:
-            # Not turned by its EXIF orientation: the frames beside it in the video are not either.
-            data = open_still(uri, upright=False).array() if scheme(uri) == "data" else np.empty(0, np.uint8)
-            if data.shape == shape:
-                return data
-        except MediarefError as cause:
-            error = cause
-        head = uri[:60].partition(",")[0].removeprefix("data:").removesuffix(";base64")
-        raise FrameError(
-            f"{entry.topic} frame {index} is embedded as {head} and can't be decoded ({entry.reason})"
-        ) from error
+            data = DataURI.from_uri(uri)
+            self._pictures.into(ImageValue.embedded(data.decoded_data, data.mimetype, facts.format), look, out)
+        except MediarefError as error:
+            head = uri[:60].partition(",")[0].partition(";")[0].removeprefix("data:")
+            raise FrameError(
+                f"{entry.topic} frame {index} is embedded as {head} and can't be decoded ({entry.reason})"
+            ) from error
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -104,13 +107,14 @@ class MediaSource:
         self._videos: OrderedDict[str, VideoDecoder] = OrderedDict()
         self._sizes: dict[tuple[str, bool], tuple[int, int]] = {}
 
-    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[np.uint8]]) -> None:
+    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
         """As `FrameSource.decode`."""
+        order = cast("Format", look.name)  # one of those that are natural where nothing else is known, or asked for
         groups: dict[str, list[int]] = {}
         opened: dict[str, str] = {}
         for at, index in enumerate(indices.tolist()):
             if self._pts_ns[index] < 0:
-                self._put(index, self._still(index).array(), outs[at])
+                self._put(index, self._still(index).array(order), outs[at])
             else:
                 uri = self._uris[index]
                 if uri not in groups:
@@ -118,7 +122,7 @@ class MediaSource:
                 groups.setdefault(uri, []).append(at)
         for uri, mine in groups.items():
             try:
-                for position, frame in self._video(opened[uri]).frames_at(self._pts_ns[indices[mine]]):
+                for position, frame in self._video(opened[uri]).frames_at(self._pts_ns[indices[mine]], order):
                     self._put(int(indices[mine[position]]), frame.data, outs[mine[position]])
             except FrameError as error:
                 raise FrameError(f"{self._topic}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal
@@ -11,13 +12,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.errors import DatasetError
 from mediaref_tools.log import OpenOptions, RecordKind
+from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.report import KeptTopic, LossReport
 
-__all__ = ["FORMAT_VERSION", "Manifest", "Segment", "Settings", "Source", "Tool", "TopicEntry"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Manifest",
+    "Segment",
+    "SegmentCodec",
+    "Settings",
+    "Source",
+    "Tool",
+    "TopicCodec",
+    "TopicEntry",
+]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""2 added `source_framing` to the frames table; datasets of format 1 are read."""
 
-Codec = Literal["h264", "av1"]
+Codec = Literal["h264", "av1", "copy", "lossless"]
+SegmentCodec = Literal["h264", "h265", "vp9", "av1", "ffv1", "mjpeg", "png"]
+
+
+_COPIED: Final = {"copy": frozenset({"image/jpeg", "image/png"}), "lossless": frozenset({"image/jpeg"})}
 
 
 class _Model(BaseModel):
@@ -33,13 +50,31 @@ class Tool(_Model):
     libavcodec: str
 
 
+class TopicCodec(_Model):
+    """A codec of their own for the topics that match a glob. None is what the settings say for all."""
+
+    glob: str
+    codec: Literal["h264", "av1", "copy", "lossless", "keep"]
+    crf: int | None = Field(default=None, ge=0, le=63)
+    gop: int | None = Field(default=None, ge=1, le=1000)
+
+
 class Settings(_Model):
     """How a log is converted.
+
+    What 8-bit video would lose is coded without loss whatever the codec: 16-bit images, Bayer mosaics, transparency. A
+    camera's own video is never coded anew.
 
     Args:
         topics, exclude: Globs of topic names; a topic is converted if it matches one of `topics` and none of
             `exclude`.
-        codec, crf, gop: crf None is the codec's default; gop is the distance between keyframes, in frames.
+        codec: "h264" and "av1" are lossy; "copy" keeps the bytes of JPEG and PNG files and codes all else without
+            loss; "lossless" keeps those of JPEG alone.
+        crf, gop: crf None is the codec's default; gop is the distance between keyframes, in frames.
+        topic_codecs: Other choices for some topics; of several globs that match, the last counts.
+        debayer: Bayer mosaics become colour video.
+        depth: "ffv1" codes compressedDepth without loss, too, instead of keeping it; "keep" keeps raw 16-bit gray
+            as well.
         record: "typed" keeps the image's header; "string" is the seed's `std_msgs/String` of JSON.
         segment_ns: A segment's length at most.
         fps: Pictures a second, for a log whose container has no times (HDF5): a number, or a text such as "30000/1001".
@@ -52,6 +87,9 @@ class Settings(_Model):
     codec: Codec = "h264"
     crf: int | None = Field(default=None, ge=0, le=63)
     gop: int = Field(default=15, ge=1, le=1000)
+    topic_codecs: tuple[TopicCodec, ...] = ()
+    debayer: bool = False
+    depth: Literal["keep", "ffv1"] | None = None
     record: RecordKind = "typed"
     segment_ns: int = Field(default=60_000_000_000, ge=1_000_000)
     fps: str | None = None
@@ -78,6 +116,21 @@ class Settings(_Model):
         fps = None if self.fps is None else Fraction(self.fps)
         return OpenOptions(fps, self.profile, self.swap_rb, self.topics)
 
+    def of_topic(self, topic: str) -> TopicCodec:
+        """What holds for one topic. `crf` is None where it is the codec's default."""
+        chosen = next((one for one in reversed(self.topic_codecs) if fnmatchcase(topic, one.glob)), None)
+        if chosen is None:
+            return TopicCodec(glob=topic, codec=self.codec, crf=self.crf, gop=self.gop)
+        # The settings' own crf is on their own codec's scale.
+        crf = self.crf if chosen.crf is None and chosen.codec == self.codec else chosen.crf
+        return TopicCodec(glob=topic, codec=chosen.codec, crf=crf, gop=self.gop if chosen.gop is None else chosen.gop)
+
+    def policy(self, topic: str) -> Policy:
+        """How a topic's pictures are decoded."""
+        codec = self.of_topic(topic).codec
+        copied = _COPIED.get(codec, frozenset())
+        return Policy(lossless=codec in _COPIED, copied=copied, debayer=self.debayer, depth=self.depth)
+
 
 class Source(_Model):
     """The log as it was. The sha256 of a folder is over the sorted names, sizes and sha256 of its files."""
@@ -99,8 +152,8 @@ class Segment(_Model):
     """
 
     uri: str
-    codec: Codec
-    extradata: str = Field(description="base64 of the decoder's configuration record (avcC, av1C)")
+    codec: SegmentCodec
+    extradata: str = Field(description="base64 of the decoder's configuration (avcC, hvcC, av1C …)")
     width: int
     height: int
     coded_width: int
@@ -129,11 +182,16 @@ class TopicEntry(_Model):
     reason: str | None
     segments: tuple[Segment, ...]
 
+    @property
+    def codec(self) -> str:
+        """The codec of its segments; several are joined by "+"."""
+        return "+".join(dict.fromkeys(segment.codec for segment in self.segments)) or "none"
+
 
 class Manifest(_Model):
     """`manifest.json` of a dataset."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = FORMAT_VERSION
     mediaref_spec: Literal["1.0"] = "1.0"
     tool: Tool
     source: Source

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from mediaref_tools.dataset.frameindex import NO_STAMP
 from mediaref_tools.dataset.framesource import MediaSource
+from mediaref_tools.dataset.looks import Facts
 from mediaref_tools.errors import DatasetError, RefError
 from mediaref_tools.log import Channel, Message
 from mediaref_tools.media.mediaref import MediaRef, fault
@@ -88,6 +89,10 @@ class RefIndex:
         """(N,) str: "video", "embedded" (a data URI) or "still"."""
         embedded = np.array([uri[:5].lower() == "data:" for uri in self.uris], np.bool_)
         return np.where(self.pts_ns >= 0, "video", np.where(embedded, "embedded", "still"))
+
+    def facts(self, indices: NDArray[np.int64]) -> list[Facts]:
+        """Nothing: references of others say no more than where a picture is."""
+        return [Facts("", "", "")] * len(indices)
 
     def sizes(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """(len(indices), 2) int64: height and width."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mediaref_tools.dataset.batch import Frame, FrameBatch
 from mediaref_tools.dataset.frameindex import FrameIndex
 from mediaref_tools.dataset.framesource import FrameSource
+from mediaref_tools.dataset.looks import Facts, Look, PixelFormat, wanted_look
 from mediaref_tools.errors import FrameError
 from mediaref_tools.media.mediaref import MediaRef
 
@@ -108,12 +109,16 @@ class Topic:
 
     @property
     def status(self) -> NDArray[np.str_]:
-        """(N,) str: "video", "embedded" (a data URI), or "still" (a file of its own, in references of others)."""
+        """(N,) str: how each frame is stored.
+
+        "video"; "remuxed" (a camera's own video); "embedded" (a data URI); "still" (a file of its own, in references of
+        others); "kept" (in the log, as it was).
+        """
         return self._index.status
 
     @cached_property
     def refs(self) -> Refs:
-        """N references, by index or slice."""
+        """N references, by index or slice; none where the pictures were kept in the log."""
         return Refs(self._index.uris, self.pts_ns)
 
     def __getitem__(self, index: int) -> Frame:
@@ -136,8 +141,8 @@ class Topic:
         times = _integers(log_times_ns, "log time")
         return np.searchsorted(self.log_times_ns, times, side="right").astype(np.int64) - 1
 
-    def at(self, log_times_ns: ArrayLike) -> FrameBatch:
-        """Decode the frames on screen at some log times, in any order.
+    def at(self, log_times_ns: ArrayLike, format: PixelFormat = "natural") -> FrameBatch:  # noqa: A002
+        """Decode the frames on screen at some log times, in any order; `format` as in `batch`.
 
         Raises:
             FrameError: One lies before the first frame.
@@ -149,21 +154,28 @@ class Topic:
                 f"log time {int(times[np.argmin(indices)])} lies before the first frame of {self.name} "
                 f"at {int(self.log_times_ns[0])}"
             )
-        return self.batch(indices)
+        return self.batch(indices, format)
 
     def batches(
-        self, size: int, *, start_ns: int | None = None, stop_ns: int | None = None, stride: int = 1
+        self,
+        size: int,
+        *,
+        start_ns: int | None = None,
+        stop_ns: int | None = None,
+        stride: int = 1,
+        format: PixelFormat = "natural",  # noqa: A002
     ) -> Iterator[FrameBatch]:
-        """Decode frames in order, `size` at a time: fewer where the picture size changes, and at the end.
+        """Decode frames in order, `size` at a time: fewer where the pictures' size or kind changes, and at the end.
 
         Args:
             size: Frames in a batch.
             start_ns, stop_ns: Log times, half-open.
             stride: Take every n-th frame.
+            format: As in `batch`.
         """
         if size < 1 or stride < 1:
             raise FrameError(f"batches of {size} frames, every {stride}: both must be at least 1")
-        return self._batches(self.indices(start_ns, stop_ns, stride), size)
+        return self._batches(self.indices(start_ns, stop_ns, stride), size, format)
 
     def indices(self, start_ns: int | None = None, stop_ns: int | None = None, stride: int = 1) -> NDArray[np.int64]:
         """Every `stride`-th frame whose log time lies in `[start_ns, stop_ns)`, (N,) int64."""
@@ -172,41 +184,56 @@ class Topic:
         end = len(times) if stop_ns is None else int(np.searchsorted(times, stop_ns, side="left"))
         return np.arange(begin, end, stride, dtype=np.int64)
 
-    def _batches(self, indices: NDArray[np.int64], size: int) -> Iterator[FrameBatch]:
-        sizes = self._index.sizes(indices)
+    def _batches(self, indices: NDArray[np.int64], size: int, wanted: PixelFormat) -> Iterator[FrameBatch]:
         at = 0
         while at < len(indices):
-            same = (sizes[at : at + size] == sizes[at]).all(axis=1)
+            group = indices[at : at + size]
+            looks = self._looks(group, wanted)
+            same = (self._index.sizes(group) == self._index.sizes(group[:1])).all(axis=1)
+            same &= np.array([look == looks[0] for look in looks])
             count = int(np.argmin(same)) if not same.all() else len(same)
-            yield self.batch(indices[at : at + count])
+            yield self.batch(group[:count], wanted)
             at += count
 
-    def batch(self, indices: ArrayLike) -> FrameBatch:
+    def _looks(self, indices: NDArray[np.int64], wanted: PixelFormat) -> list[Look]:
+        return [wanted_look(facts, wanted) for facts in self._index.facts(indices)]
+
+    def batch(self, indices: ArrayLike, format: PixelFormat = "natural") -> FrameBatch:  # noqa: A002
         """Decode frames by index, in any order; repeats are decoded once.
 
         Args:
             indices: Integers, of which negative ones count from the end; or a mask of N bools.
+            format: "natural" gives each kind of picture as it is: colour as (N, H, W, 3) uint8 RGB, mosaics too; gray
+                as (N, H, W) uint8; 16-bit gray, and depth in millimetres, as (N, H, W) uint16; 16-bit colour as
+                (N, H, W, 3) uint16; depth that was float as (N, H, W) float32 metres, NaN where there is none.
+                "rgb", "bgr" and "gray" give uint8 of every kind: 16 bits are cut to their upper 8, depth is shown near
+                bright, far dark. "metres" is float32 of depth. "native" is what is stored: a mosaic as it is, RGBA.
+                References of others are "rgb" where nothing else is asked for.
 
         Raises:
-            FrameError: One is no integer or out of range, sizes differ, or an embedded one can't be decoded.
+            FrameError: An index is no integer or out of range, sizes or kinds differ, there is no such format, or an
+                embedded frame can't be decoded.
             DatasetError: A segment is damaged.
             TrustError: A reference of others leads out of its folder.
             MediarefError: A reference of others can't be followed or decoded.
         """
-        wanted = self._wanted(indices)
-        sizes = np.unique(self._index.sizes(wanted), axis=0)
+        chosen = self._wanted(indices)
+        sizes = np.unique(self._index.sizes(chosen), axis=0)
         if len(sizes) > 1:
             shown = ", ".join(f"{width}x{height}" for height, width in sizes.tolist())
             raise FrameError(f"frames of {self.name} of sizes {shown} don't fit one batch: ask for them apart")
+        looks = list(dict.fromkeys(self._looks(chosen, format) or [wanted_look(Facts("", "", ""), "rgb")]))
+        if len(looks) > 1:
+            shown = ", ".join(look.name for look in looks)
+            raise FrameError(f"frames of {self.name} of kinds {shown} don't fit one batch: ask for one format of all")
         height, width = sizes[0].tolist() if len(sizes) else (0, 0)
-        data = np.empty((len(wanted), height, width, 3), dtype=np.uint8)
-        once, firsts, copies = np.unique(wanted, return_index=True, return_inverse=True)
-        self._source.decode(once, [data[first] for first in firsts.tolist()])
-        for at in np.flatnonzero(firsts[copies] != np.arange(len(wanted))).tolist():
+        data = np.empty((len(chosen), *looks[0].shape(height, width)), dtype=looks[0].dtype)
+        once, firsts, copies = np.unique(chosen, return_index=True, return_inverse=True)
+        self._source.decode(once, [data[first] for first in firsts.tolist()], looks[0])
+        for at in np.flatnonzero(firsts[copies] != np.arange(len(chosen))).tolist():
             data[at] = data[firsts[copies[at]]]
-        return FrameBatch(
-            data, wanted, self.log_times_ns[wanted], self.pts_ns[wanted], tuple(self.refs[at] for at in wanted.tolist())
-        )
+        refs = tuple(self.refs[at] for at in chosen.tolist()) if len(self.refs) else ()
+        return FrameBatch(data, chosen, self.log_times_ns[chosen], self.pts_ns[chosen], refs)
 
     def _wanted(self, indices: ArrayLike) -> NDArray[np.int64]:
         asked = np.atleast_1d(np.asarray(indices))

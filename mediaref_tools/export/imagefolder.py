@@ -162,7 +162,7 @@ class ImageFolder:
                 _known(topic.stamps_ns[position]),
                 name,
                 # An embedded frame's uri is the file itself in base64: longer than a field that csv readers take.
-                topic.refs[position].uri if is_video else "",
+                topic.refs[position].uri if is_video and len(topic.refs) else "",
                 int(topic.pts_ns[position]) if is_video else "",
                 "" if np.isnan(psnr_db) else f"{psnr_db:.3f}",
                 str(topic.status[position]),

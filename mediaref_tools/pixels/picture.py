@@ -1,215 +1,207 @@
-"""From an image value to the planes that an encoder takes: YUV 4:2:0, full range, BT.601, even size.
+"""From an image value to what goes into a segment: planes for an encoder, or a file's bytes as they are.
 
-A JPEG's planes go through untouched (no RGB round trip); raw colour is converted once; the picture lies in the upper
-left corner of a coded size that encoders accept, its last row and column repeated to fill it.
+What 8-bit video would lose is coded without loss instead: 16 bits, mosaics, transparency. A JPEG's planes go through
+untouched (no RGB round trip), raw YUV likewise, raw colour is converted once. The picture lies in the upper left corner
+of a coded size that encoders accept, its last row and column repeated to fill it.
 """
 
 from __future__ import annotations
 
-import io
-import warnings
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
-from PIL import Image
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, sniff
-from mediaref_tools.limits import MAX_PIXELS
+from mediaref_tools.pixels.depth import is_depth, read_depth
+from mediaref_tools.pixels.encodings import layout, mosaic
+from mediaref_tools.pixels.file import FILE_CODECS, file_frame
+from mediaref_tools.pixels.mosaic import demosaic
+from mediaref_tools.pixels.plane import coded_size, cropped, lay, plane
+from mediaref_tools.pixels.policy import Policy
+from mediaref_tools.pixels.raw import raw_frame
+from mediaref_tools.pixels.transport import channels_are_swapped, unpack_zstd
 
-__all__ = ["Picture", "PixelDecoder", "decoded", "file_size", "luma", "plane"]
+__all__ = ["FileBytes", "Picture", "PixelDecoder", "luma"]
 
-_CODED_MIN = 16  # libsvtav1 takes no less than 4, h264 codes macroblocks of 16
+# What FFV1 takes, by what holds the same values.
+_LOSSLESS: Final = {
+    "rgb24": "bgr0", "bgr24": "bgr0", "rgba": "bgra", "rgb48le": "gbrp16le", "bgr48le": "gbrp16le",
+    "rgba64le": "gbrap16le", "bgra64le": "gbrap16le", "yuvj420p": "yuv420p", "yuvj422p": "yuv422p",
+    "yuvj444p": "yuv444p",
+}  # fmt: skip
 
-_FILE_CODECS = {"image/jpeg": "mjpeg", "image/png": "png"}
-_RAW = {"rgb8": ("rgb24", 3), "bgr8": ("bgr24", 3), "rgba8": ("rgba", 4), "bgra8": ("bgra", 4), "mono8": ("gray", 1)}
+
+_DEFAULT: Final = Policy()
 
 
 class Picture(NamedTuple):
-    """A decoded image: `frame` is yuvj420p (full range, BT.601) of the coded size, of which the picture is the upper
-    left `height` x `width`.
+    """A decoded image: a frame of the coded size, of which the picture is the upper left `height` x `width`.
+
+    Where it is not `lossless`, the frame is yuvj420p, or yuv420p of limited range where the source is; BT.601.
     """
 
     frame: av.VideoFrame
     width: int
     height: int
+    lossless: bool = False
+    framing: str = ""
+
+
+class FileBytes(NamedTuple):
+    """An image file that goes into a segment as it is. `codec` is libavcodec's."""
+
+    data: bytes | memoryview
+    codec: str
+    width: int
+    height: int
 
 
 class PixelDecoder:
-    """Turns image values into pictures. Holds a scaler: one object a thread."""
+    """Turns image values into what segments take. Holds a scaler: one object a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = _DEFAULT) -> None:
+        self.policy = policy
         self._reformatter = VideoReformatter()
 
-    def picture(self, image: ImageValue) -> Picture:
+    def take(self, image: ImageValue) -> Picture | FileBytes:
         """Decode one image.
 
         Raises:
-            ImageError: It can't become 8-bit 4:2:0 video without losing more than video loses: undecodable, short
-                of data, empty, 16-bit, transparent, or of an encoding that is not handled.
+            ImageError: It can't become video: undecodable, short of data, empty, of an encoding that is kept, or a
+                packet of a camera's own video.
         """
-        return self._file(image) if image.kind == "file" else self._raw(image)
-
-    def _file(self, image: ImageValue) -> Picture:
-        if len(image.data) == 0:
-            raise ImageError("image of 0 bytes")
-        if "compressedDepth" in image.encoding:
-            raise ImageError(f"depth in format {image.encoding!r} is not colour: kept exactly as it is")
-        media_type = sniff(image.data)
-        codec = _FILE_CODECS.get(media_type)
-        if codec is None:
-            raise ImageError(
-                f"image file of type {media_type} (told by its first bytes; format says {image.encoding!r}) "
-                "is not handled: JPEG and PNG are"
-            )
-        frame = self._decode(codec, image.data)
-        name = frame.format.name
-        if frame.width * frame.height > MAX_PIXELS:
-            raise ImageError(f"image of {frame.width}x{frame.height} pixels is larger than {MAX_PIXELS} pixels")
-        if any(component.bits > 8 for component in frame.format.components):
-            raise ImageError(f"{media_type} of {frame.format.components[0].bits} bits a channel would lose its depth")
-        if codec == "png" and (name == "pal8" or name.endswith("a") or name in ("rgba", "ya8")):
-            frame = self._opaque(frame)
-        elif codec == "mjpeg" and name == "gbrap":
-            raise ImageError("CMYK JPEG is not handled")
-        return self._finish(frame)
-
-    def _decode(self, codec: str, data: bytes | memoryview) -> av.VideoFrame:
-        if codec == "mjpeg" and _is_cut(data):
-            raise ImageError(f"jpeg of {len(data)} bytes is cut: its last scan has no end marker")
-        return decoded(codec, data)
-
-    def _opaque(self, frame: av.VideoFrame) -> av.VideoFrame:
-        rgba = self._reformatter.reformat(frame, format="rgba", threads=1)
-        if (plane(rgba, 0)[:, 3 : 4 * rgba.width : 4] != 255).any():
-            raise ImageError("PNG with transparency would lose it in video")
-        return rgba
+        if image.kind == "packet":
+            raise ImageError(f"{image.encoding!r} is a packet of video, no picture of its own")
+        if image.kind == "file" and image.encoding.strip().lower() == "zstd":
+            image = unpack_zstd(image)
+        if image.kind == "raw" and sniff(image.data) in FILE_CODECS and layout(image.encoding) is None:
+            return self._file(image)  # drivers put "jpeg" into raw images
+        return self._raw(image) if image.kind == "raw" else self._file(image)
 
     def _raw(self, image: ImageValue) -> Picture:
-        if image.encoding not in _RAW:
-            raise ImageError(f"encoding {image.encoding!r} is not handled: {', '.join(_RAW)} are")
-        name, channels = _RAW[image.encoding]
-        height, width, step = image.height, image.width, image.step
-        if height < 1 or width < 1 or height * width > MAX_PIXELS:
-            raise ImageError(f"image of {width}x{height} pixels: between 1 and {MAX_PIXELS} pixels are handled")
-        if step < width * channels:
-            raise ImageError(f"step {step} is less than a row of {width} {image.encoding} pixels")
-        if len(image.data) < step * height:
-            raise ImageError(f"{len(image.data)} bytes of data are less than step {step} x height {height}")
-        rows = np.frombuffer(image.data, np.uint8, step * height).reshape(height, step)[:, : width * channels]
-        if channels == 4 and (rows[:, 3::4] != 255).any():
-            raise ImageError(f"{image.encoding} with transparency would lose it in video")
-        if channels == 1:
-            return Picture(_gray(rows, width, height), width, height)
-        frame = av.VideoFrame(_coded(width), _coded(height), name)
-        _fill(plane(frame, 0), rows, channels)
-        return Picture(self._yuv(frame), width, height)
+        known = layout(image.encoding)
+        if known is None:
+            raise ImageError(f"encoding {image.encoding!r} is kept exactly as it is: no video holds its values")
+        if self.policy.depth == "keep" and known.pixel_format == "gray16le" and known.kind == "gray":
+            raise ImageError(f"depth of encoding {image.encoding!r} is kept, as was asked for")
+        frame = raw_frame(image, known)
+        size = (image.width, image.height)
+        if known.kind == "mosaic" and self.policy.debayer:
+            return self._coloured(frame, image.encoding, size)
+        opaque = known.pixel_format not in ("rgba", "bgra") or _is_opaque(frame, *size)
+        if self.policy.lossless or known.deep or known.kind == "mosaic" or not opaque:
+            return self._lossless(frame, size)
+        return self._lossy(frame, size)
 
-    def _finish(self, frame: av.VideoFrame) -> Picture:
-        width, height = frame.width, frame.height
-        if frame.format.name in ("gray", "yuvj400p"):
-            return Picture(_gray(plane(frame, 0)[:, :width], width, height), width, height)
-        padded = (width, height) != (_coded(width), _coded(height))
-        if padded and frame.format.is_rgb:
-            whole = av.VideoFrame(_coded(width), _coded(height), "rgba" if frame.format.name == "rgba" else "rgb24")
-            channels = len(whole.format.components)
-            packed = self._reformatter.reformat(frame, format=whole.format.name, threads=1)
-            _fill(plane(whole, 0), plane(packed, 0)[:, : width * channels], channels)
-            return Picture(self._yuv(whole), width, height)
-        if frame.format.name != "yuvj420p":
-            frame = self._yuv(frame)
-        if padded:
-            whole = av.VideoFrame(_coded(width), _coded(height), "yuvj420p")
-            for index in range(3):
-                scale = 1 if index == 0 else 2
-                rows = plane(frame, index)[:, : -(-width // scale)]
-                _fill(plane(whole, index), rows, 1)
-            frame = whole
-        return Picture(frame, width, height)
+    def _file(self, image: ImageValue) -> Picture | FileBytes:
+        if is_depth(image.encoding):
+            return self._depth(image)
+        frame = file_frame(image, self._reformatter)
+        size = (frame.width, frame.height)
+        media_type, colours = sniff(image.data), mosaic(image.encoding)
+        is_mosaic = colours is not None and frame.format.name in ("gray", "yuvj400p", "gray16le")
+        # A mosaic that became a JPEG has had its loss; colour subsampling, or another round of it, would ruin it.
+        as_it_is = media_type in self.policy.copied or (is_mosaic and media_type == "image/jpeg")
+        if as_it_is and media_type in FILE_CODECS and not (is_mosaic and self.policy.debayer):
+            return FileBytes(image.data, FILE_CODECS[media_type], *size)
+        if channels_are_swapped(image.encoding) and frame.format.name not in ("gray", "yuvj400p", "gray16le"):
+            frame = self._swapped(frame)
+        frame = self._padded(frame)
+        if is_mosaic and self.policy.debayer:
+            return self._coloured(frame, image.encoding, size)
+        deep = frame.format.name.endswith("le")
+        if self.policy.lossless or deep or is_mosaic or frame.format.name == "rgba":
+            return self._lossless(frame, size)
+        return self._lossy(frame, size)
 
-    def _yuv(self, frame: av.VideoFrame) -> av.VideoFrame:
-        return self._reformatter.reformat(
-            frame,
-            format="yuvj420p",
-            src_color_range=ColorRange.JPEG,
-            dst_colorspace=Colorspace.ITU601,
-            dst_color_range=ColorRange.JPEG,
-            threads=1,
-        )
+    def _depth(self, image: ImageValue) -> Picture:
+        if self.policy.depth != "ffv1":
+            raise ImageError(
+                f"depth in format {image.encoding!r} is kept exactly as it is: --depth ffv1 makes it video"
+            )
+        depth = read_depth(image.data, image.encoding)
+        height, width = depth.stored.shape
+        frame = av.VideoFrame(*coded_size(width, height), "gray16le")
+        lay(plane(frame, 0), np.ascontiguousarray(depth.stored).view(np.uint8), 2)
+        return Picture(frame, width, height, lossless=True, framing=depth.framing)
+
+    def _coloured(self, frame: av.VideoFrame, encoding: str, size: tuple[int, int]) -> Picture:
+        rows: NDArray[np.uint8] | NDArray[np.uint16] = cropped(frame, 0, frame.width, frame.height)
+        if frame.format.name == "gray16le":
+            rows = rows.view(np.uint16)
+        colours = mosaic(encoding)
+        assert colours is not None  # noqa: S101 - it is a mosaic
+        rgb = demosaic(rows, colours, self._reformatter)
+        return self._lossless(rgb, size) if self.policy.lossless else self._lossy(rgb, size)
+
+    def _lossless(self, frame: av.VideoFrame, size: tuple[int, int]) -> Picture:
+        name = _LOSSLESS.get(frame.format.name, frame.format.name)
+        if name != frame.format.name:
+            # The same values in another order; of YUV, the same planes under the name that has no range in it.
+            limited = frame.color_range == ColorRange.MPEG
+            kind = ColorRange.MPEG if limited else ColorRange.JPEG
+            frame = self._reformatter.reformat(
+                frame, format=name, src_color_range=kind, dst_color_range=kind, threads=1
+            )
+        return Picture(frame, *size, lossless=True)
+
+    def _lossy(self, frame: av.VideoFrame, size: tuple[int, int]) -> Picture:
+        name = frame.format.name
+        if name in ("gray", "yuvj400p"):
+            return Picture(_gray(frame), *size)
+        limited = name.startswith("yuv") and frame.color_range == ColorRange.MPEG
+        if name != ("yuv420p" if limited else "yuvj420p"):
+            kind = ColorRange.MPEG if limited else ColorRange.JPEG
+            frame = self._reformatter.reformat(
+                frame,
+                format="yuv420p" if limited else "yuvj420p",
+                src_color_range=kind if limited else ColorRange.JPEG,
+                dst_colorspace=Colorspace.ITU601,
+                dst_color_range=kind,
+                threads=1,
+            )
+        return Picture(frame, *size)
+
+    def _padded(self, frame: av.VideoFrame) -> av.VideoFrame:
+        size = coded_size(frame.width, frame.height)
+        if size == (frame.width, frame.height):
+            return frame
+        whole = av.VideoFrame(*size, frame.format.name)
+        whole.color_range, whole.colorspace = frame.color_range, frame.colorspace
+        for index in range(len(whole.planes)):
+            rows = cropped(frame, index, frame.width, frame.height)
+            lay(plane(whole, index), rows, rows.shape[1] // frame.planes[index].width)
+        return whole
+
+    def _swapped(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Red for blue and blue for red."""
+        name = frame.format.name
+        exact = {"rgb24": "bgr24", "bgr24": "rgb24", "rgba": "bgra", "rgb48le": "bgr48le", "rgba64le": "bgra64le"}
+        if name not in exact:  # YUV
+            frame = self._reformatter.reformat(frame, format="rgb24", src_color_range=ColorRange.JPEG, threads=1)
+        whole = av.VideoFrame(frame.width, frame.height, exact.get(frame.format.name, "bgr24"))
+        rows = cropped(frame, 0, frame.width, frame.height)
+        plane(whole, 0)[:, : rows.shape[1]] = rows
+        return whole
 
 
-def decoded(codec: str, data: bytes | memoryview, err_detect: str = "explode") -> av.VideoFrame:
-    """The picture of an image file, by libavcodec's decoder of that name.
-
-    Raises:
-        ImageError: It can't be decoded, or has no whole picture.
-    """
-    # A new context each time (0.05 ms): libavcodec's PNG decoder leaks the last picture's bottom row into the top row
-    # of the next one, and an abbreviated JPEG would take its tables from whatever came before.
-    context = av.CodecContext.create(codec, "r")
-    assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
-    context.thread_count = 1
-    context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": err_detect}
-    name = codec.replace("mjpeg", "jpeg")
-    try:
-        frames = context.decode(av.Packet(cast("bytes", data)))
-    except (av.FFmpegError, ValueError) as error:
-        raise ImageError(f"{name} of {len(data)} bytes can't be decoded: {error}") from error
-    if not frames or frames[0].is_corrupt:
-        raise ImageError(f"{name} of {len(data)} bytes holds no whole picture")
-    return frames[0]
-
-
-def _is_cut(data: bytes | memoryview) -> bool:
-    """Whether a JPEG lacks the end marker after its last scan: libavcodec would fill it up with grey, silently."""
-    whole = bytes(data)
-    return whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda")
-
-
-def file_size(data: bytes | memoryview) -> tuple[int, int]:
-    """Width and height that an image file's header tells, without decoding it; (0, 0) where nothing does."""
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
-            warnings.simplefilter("ignore")
-            return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return 0, 0
-
-
-def plane(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
-    """A plane of a frame as it lies in memory: (rows, bytes a row with padding) uint8, writable, no copy."""
-    view = frame.planes[index]
-    rows: NDArray[np.uint8] = np.frombuffer(memoryview(view), np.uint8).reshape(-1, view.line_size)
-    return rows[: view.height]
+def _is_opaque(frame: av.VideoFrame, width: int, height: int) -> bool:
+    return bool((plane(frame, 0)[:height, 3 : 4 * width : 4] == 255).all())
 
 
 def luma(picture: Picture) -> NDArray[np.uint8]:
-    """The picture's luma: (height, width) uint8 view."""
+    """The luma of a picture that is not lossless: (height, width) uint8 view."""
     return plane(picture.frame, 0)[: picture.height, : picture.width]
 
 
-def _coded(size: int) -> int:
-    return max(_CODED_MIN, size + (size & 1))
-
-
-def _fill(target: NDArray[np.uint8], rows: NDArray[np.uint8], channels: int) -> None:
-    """Lay rows into the upper left of a plane and repeat their last column and row over what remains of it."""
-    height, width = rows.shape
-    target[:height, :width] = rows
-    rest = target.shape[1] - width
-    if rest > 0:
-        last = rows[:, width - channels :]
-        target[:height, width:] = np.tile(last, (1, -(-rest // channels)))[:, :rest]
-    target[height:] = target[height - 1]
-
-
-def _gray(rows: NDArray[np.uint8], width: int, height: int) -> av.VideoFrame:
+def _gray(gray: av.VideoFrame) -> av.VideoFrame:
     # Not the encoders' own gray formats: many players and all of AV1's hardware decoders lack 4:0:0.
-    frame = av.VideoFrame(_coded(width), _coded(height), "yuvj420p")
-    _fill(plane(frame, 0), rows, 1)
+    frame = av.VideoFrame(gray.width, gray.height, "yuvj420p")
+    plane(frame, 0)[:, : gray.width] = plane(gray, 0)[:, : gray.width]
     for index in (1, 2):
         plane(frame, index)[:] = 128
     return frame

@@ -10,7 +10,8 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import FrameError, ImageError, MediaError, RefError
-from mediaref_tools.pixels.picture import decoded, plane
+from mediaref_tools.pixels.file import decoded
+from mediaref_tools.pixels.plane import plane
 
 __all__ = ["Format", "Raster", "check_format", "deep_array", "reordered"]
 

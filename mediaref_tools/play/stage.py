@@ -67,7 +67,7 @@ class Stage:
         held = self._held.get(place)
         if held is None or held[0] != index:
             try:
-                content: NDArray[np.uint8] | str = topic[index].data
+                content: NDArray[np.uint8] | str = topic.batch([index], "rgb")[0].data
             except MediarefError as error:
                 content = str(error)
             held = self._held[place] = (index, content)

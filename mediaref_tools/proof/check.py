@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import nan
+from math import inf, nan
 from pathlib import Path
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +15,12 @@ from mediaref_tools.errors import DatasetError, ImageError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message, Record
 from mediaref_tools.media.datauri import DataURI
-from mediaref_tools.pixels.picture import PixelDecoder, luma
-from mediaref_tools.proof.judge import Judge, SegmentFrames, psnr_db
+from mediaref_tools.pixels.picture import FileBytes, PixelDecoder, luma
+from mediaref_tools.pixels.plane import plane, same_pixels
+from mediaref_tools.pixels.policy import Policy
+from mediaref_tools.proof.camera import CameraFrames
+from mediaref_tools.proof.judge import Judge, psnr_db
+from mediaref_tools.proof.segmentframes import SegmentFrames, read_bytes
 
 __all__ = ["TopicCheck"]
 
@@ -26,7 +31,7 @@ class TopicCheck:
     `add` and `decode` are for one thread at a time, `record` for one other.
     """
 
-    def __init__(self, dataset: Path, table: FramesTable, topic: str) -> None:
+    def __init__(self, dataset: Path, table: FramesTable, topic: str, policy: Policy) -> None:
         self.topic = topic
         self.wrong: dict[int, str] = {}
         self.missing: dict[int, str] = {}
@@ -38,12 +43,16 @@ class TopicCheck:
         self._recorded = 0
         self._shown = SegmentFrames(dataset)
         self._judge = Judge()
-        self._decoder = PixelDecoder()
+        self._decoder = PixelDecoder(policy)
+        self._camera = CameraFrames(dataset)
+        self._dataset = dataset
 
     @property
     def psnr_db(self) -> NDArray[np.float32]:
         """PSNR of each row's frame against its source, (N,) float32; NaN where it is embedded or did not decode."""
-        return np.array(self._psnr_db, np.float32)
+        found = np.array(self._psnr_db, np.float32)
+        found[list(self._camera.identical)] = inf
+        return found
 
     def add(self, message: Message, read: Callable[[Message], ImageValue]) -> None:
         """Compare the next image message of the source with the frame that its row's reference shows."""
@@ -58,34 +67,54 @@ class TopicCheck:
         try:
             image = read(message)
         except ImageError:
-            image = ImageValue(message.data, "", kind="raw")
+            image = ImageValue(message.data, "", "raw")
         self._psnr_db.append(self._compare(row, image))
 
     def _compare(self, row: FrameRow, image: ImageValue) -> float:
-        """PSNR of the frame that a row's reference shows; NaN where it shows none to compare."""
-        shown = self._show(row)
-        if row.status == "embedded":
-            if not _embeds(row.uri, image.data):
-                self.wrong[row.index] = "its data URI does not hold the message's own bytes"
+        """PSNR of the frame that a row's reference shows; NaN where it shows none to compare, or not yet."""
+        if row.status == "remuxed" or image.kind == "packet":
+            self._camera.add(row, image)
+        if row.status == "embedded" and not _embeds(row.uri, image.data):
+            self.wrong[row.index] = "its data URI does not hold the message's own bytes"
+        if row.status != "video":
             return nan
+        shown = self._show(row)
         try:
-            source = luma(self._decoder.picture(image))
+            source = self._decoder.take(image)
         except ImageError as error:
             self.wrong[row.index] = f"there is video for a message whose image can't be decoded: {error}"
             return nan
         if shown is None:
             return nan
-        if shown.shape != source.shape:
-            self.wrong[row.index] = f"shows {shown.shape[1]}x{shown.shape[0]} of {source.shape[1]}x{source.shape[0]}"
+        if (row.width, row.height) != (source.width, source.height):
+            self.wrong[row.index] = f"shows {row.width}x{row.height} of {source.width}x{source.height}"
             return nan
-        self._judge.add(row.index, shown, source)
-        return psnr_db(shown, source)
+        if isinstance(source, FileBytes):
+            return self._equal(
+                row, read_bytes(self._dataset, row) == source.data, "its packet is not the message's own bytes"
+            )
+        if source.lossless:
+            same = same_pixels(shown, source.frame, source.width, source.height)
+            return self._equal(row, same, "its pixels are not the message's own")
+        decoded = plane(shown, 0)[: row.height, : row.width]
+        self._judge.add(row.index, decoded, luma(source))
+        return psnr_db(decoded, luma(source))
+
+    def _equal(self, row: FrameRow, equal: bool, otherwise: str) -> float:
+        """Infinite, where what shall be identical is."""
+        if equal:
+            return inf
+        self.wrong[row.index] = otherwise
+        return nan
 
     def decode(self) -> None:
         """Decode every frame that the rows name, with no source to compare it with."""
         for row in self._rows:
             self._count(row)
-            self._show(row)
+            if row.status == "remuxed":
+                self._camera.show(row)
+            else:
+                self._show(row)
         self._shown.close()
 
     def finish(self) -> None:
@@ -96,6 +125,9 @@ class TopicCheck:
             self._count(row)
             self.wrong[row.index] = "there is no message that it stands for"
         self.wrong |= dict.fromkeys(self._judge.wrong, "shows the picture of the frame before or after it")
+        self._camera.finish()
+        self.wrong |= self._camera.wrong
+        self.missing |= self._camera.missing
 
     def record(self, message: Message, record: Record | None) -> None:
         """Compare the next record of the rewritten log with its row."""
@@ -131,7 +163,7 @@ class TopicCheck:
         self.frames += 1
         self.embedded += row.status == "embedded"
 
-    def _show(self, row: FrameRow) -> NDArray[np.uint8] | None:
+    def _show(self, row: FrameRow) -> av.VideoFrame | None:
         if row.status == "embedded":
             return None
         try:

@@ -9,22 +9,12 @@ coding costs the whole picture. PSNR is of luma over all pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
-from av.container import InputContainer
 from numpy.typing import NDArray
 
-from mediaref_tools.dataset.frames import FrameRow
-from mediaref_tools.errors import ProofError
-from mediaref_tools.media.trust import inside
-from mediaref_tools.pixels.picture import plane
-from mediaref_tools.segments.segment import TIME_BASE, read_packets
-
-__all__ = ["Judge", "SegmentFrames", "psnr_db"]
+__all__ = ["Judge", "psnr_db"]
 
 _BLOCK = 8
 _CLEAR = 8.0  # grey levels between two block means that no noise and no slow fade explain
@@ -33,83 +23,6 @@ _MARGIN = 4.0  # times better: a small object that lags in a coarse video is no 
 _FAR, _OFF = 16.0, 8.0
 _RUN, _RUN_MIN = 60, 16  # frames that are judged together
 _RUN_SHARE = 0.75  # of its own error: measured on still footage, right runs have 0.96 and more, shifted ones 0.64
-_NS_PER_TICK = TIME_BASE.numerator * 1_000_000_000 // TIME_BASE.denominator
-
-
-class SegmentFrames:
-    """Decodes a dataset's segments from start to end, by libavformat alone, and holds rows against what is there.
-
-    One stream of frames for a topic whose rows are asked for in order.
-    """
-
-    def __init__(self, dataset: Path) -> None:
-        """`dataset` is what uris are relative to."""
-        self._dataset = dataset
-        self._uri: str | None = None
-        self._packets: dict[int, tuple[int, int, bool]] = {}
-        self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
-        self._next: tuple[int, av.VideoFrame] | None = None
-
-    def at(self, row: FrameRow) -> NDArray[np.uint8] | None:
-        """The luma (height, width) uint8 of the frame that the row's reference chooses, or None if there is none.
-
-        By the specification's rule: the frame with `pts[i] <= pts_ns < pts[i + 1]`.
-
-        Raises:
-            DatasetError: The reference leads out of the dataset.
-            ProofError: The frame chosen does not lie at the reference's own time, or not where the row says.
-        """
-        if row.pts_ns is None:
-            return None
-        if row.uri != self._uri:
-            self.close()
-            self._uri = row.uri
-            self._packets, self._frames = _open(inside(self._dataset, row.uri))
-            self._next = next(self._frames, None)
-        chosen: tuple[int, av.VideoFrame] | None = None
-        while self._next is not None and self._next[0] <= row.pts_ns:
-            chosen = self._next
-            self._next = next(self._frames, None)
-        if chosen is None:
-            return None
-        if chosen[0] != row.pts_ns:
-            raise ProofError(f"pts_ns {row.pts_ns} shows the frame at {chosen[0]}: {row.uri}")
-        packet = (row.byte_offset, row.byte_size, row.keyframe)
-        if self._packets.get(row.pts_ns) != packet:
-            raise ProofError(
-                f"its packet is {self._packets.get(row.pts_ns)} in the file, {packet} in its row: {row.uri}"
-            )
-        return plane(chosen[1], 0)[: row.height, : row.width]
-
-    def close(self) -> None:
-        """Let go of the open file."""
-        self._uri, self._next, self._frames = None, None, iter(())
-
-
-def _open(path: Path) -> tuple[dict[int, tuple[int, int, bool]], Iterator[tuple[int, av.VideoFrame]]]:
-    """Packets by time (offset, size, whether a keyframe) as the file's own index has them, and its frames."""
-    try:
-        container = av.open(str(path))
-        stream = container.streams.video[0]
-        packets = read_packets(stream)
-    except (av.FFmpegError, OSError, IndexError):
-        return {}, iter(())
-    columns = [array.tolist() for array in packets]
-    table = {
-        pts_us * _NS_PER_TICK: (offset, size, keyframe) for pts_us, offset, size, keyframe in zip(*columns, strict=True)
-    }
-    return table, _decode(container, stream)
-
-
-def _decode(container: InputContainer, stream: av.VideoStream) -> Iterator[tuple[int, av.VideoFrame]]:
-    try:
-        with container:
-            stream.codec_context.thread_count = 1
-            for frame in container.decode(stream):
-                if frame.pts is not None:
-                    yield frame.pts * _NS_PER_TICK, frame
-    except (av.FFmpegError, OSError):
-        return  # the frames that did not come out are missing, and are counted as such
 
 
 def psnr_db(decoded: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:

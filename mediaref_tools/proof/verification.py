@@ -105,7 +105,10 @@ def check(
     on_progress: OnProgress,
 ) -> Findings:
     """Check a dataset's rows, records and frames, against its source if that is given."""
-    checks = {entry.topic: TopicCheck(dataset, table, entry.topic) for entry in manifest.topics}
+    checks = {
+        entry.topic: TopicCheck(dataset, table, entry.topic, manifest.settings.policy(entry.topic))
+        for entry in manifest.topics
+    }
     meter = Meter(on_progress, "verify" if source is None else "prove", manifest.messages)
     comparison: Comparison | None = None
     with Lanes(os.cpu_count() or 1) as lanes:

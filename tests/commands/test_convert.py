@@ -126,6 +126,9 @@ def test_options_reach_the_settings(mediaref: Run, sample_log: Path, out: Path) 
         "fps": None,
         "profile": None,
         "swap_rb": False,
+        "topic_codecs": [],
+        "debayer": False,
+        "depth": None,
     }
     assert [topic["topic"] for topic in manifest["topics"]] == [LEFT]
     assert len(manifest["topics"][0]["segments"]) == 2

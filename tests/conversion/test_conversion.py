@@ -46,10 +46,10 @@ def test_topics_that_can_not_be_video_are_kept_and_reported(tmp_path: Path, cont
     source = log_of(tmp_path, container, camera() + others())
     report = convert(source, tmp_path / "out")
     kept = {topic.topic: (topic.messages, topic.reason) for topic in report.kept}
-    assert kept.keys() == {"/depth", "/mosaic", "/camera/compressedDepth"}
+    assert kept.keys() == {"/depth", "/flow", "/camera/compressedDepth"}
     assert {messages for messages, _ in kept.values()} == {4}
     assert "32FC1" in kept["/depth"][1]
-    assert "bayer_rggb8" in kept["/mosaic"][1]
+    assert "32FC2" in kept["/flow"][1]
     assert "compressedDepth" in kept["/camera/compressedDepth"][1]
     assert not report.lossless
     assert [topic.topic for topic in report.topics] == ["/camera"]

@@ -18,7 +18,8 @@ from mediaref_tools.dataset.frames import FrameParts, FrameRow
 from mediaref_tools.errors import MediarefError, ProofError
 from mediaref_tools.log import Message, Record
 from mediaref_tools.media.mediaref import MediaRef
-from mediaref_tools.segments.segment import SegmentFile, SegmentWriter
+from mediaref_tools.segments.file import SegmentFile
+from mediaref_tools.segments.segment import SegmentWriter
 from tests.smalllogs import camera, log_of, others
 
 ORIGINAL_ADD, ORIGINAL_CLOSE = SegmentWriter.add, SegmentWriter.close

@@ -13,9 +13,12 @@ from PIL import Image
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, sniff
-from mediaref_tools.pixels.picture import Picture, PixelDecoder, file_size, luma, plane
+from mediaref_tools.pixels.file import file_size
+from mediaref_tools.pixels.picture import Picture, PixelDecoder, luma
+from mediaref_tools.pixels.plane import plane
 from mediaref_tools.pixels.raster import Raster
 from mediaref_tools.sample import numbered_image
+from tests.pictures import taken, taken_by
 
 Pixels = NDArray[np.uint8]
 
@@ -42,8 +45,8 @@ def file(rgb: Pixels | Image.Image, kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def compressed(data: bytes, text: str = "bgr8; compressed") -> Picture:
-    return PixelDecoder().picture(ImageValue(data, text, kind="file"))
+def compressed(data: bytes, text: str = "bgr8; jpeg compressed bgr8") -> Picture:
+    return taken(ImageValue(data, text, kind="file"))
 
 
 def raw(pixels: Pixels, encoding: str, padding: int = 0, extra: bytes = b"") -> ImageValue:
@@ -140,7 +143,7 @@ def test_gray_jpeg_and_png_keep_their_luma_and_have_no_colour() -> None:
 def test_colour_chart_comes_back_within_two_levels(kind: str) -> None:
     rgb = chart()
     if kind.endswith("8"):
-        picture = PixelDecoder().picture(raw(as_encoded(rgb, kind), kind, padding=5))
+        picture = taken(raw(as_encoded(rgb, kind), kind, padding=5))
         allowed = 2
     elif kind.startswith("png"):
         mode = {"png": "RGB", "png alpha": "RGBA"}.get(kind)
@@ -161,7 +164,7 @@ def test_colour_chart_comes_back_within_two_levels(kind: str) -> None:
 
 def test_mono8_is_full_range_and_grey() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    picture = PixelDecoder().picture(raw(ramp, "mono8", padding=3))
+    picture = taken(raw(ramp, "mono8", padding=3))
     np.testing.assert_array_equal(luma(picture), ramp)
     assert np.abs(shown(picture).astype(int) - ramp[:, :, None]).max() <= 1
 
@@ -178,8 +181,8 @@ def test_odd_sizes_are_padded_by_their_edge_and_cropped_back(
         picture = compressed(file(rgb, "png"))
         whole = compressed(file(even, "png"))
     else:
-        picture = PixelDecoder().picture(raw(as_encoded(rgb, encoding), encoding, padding))
-        whole = PixelDecoder().picture(raw(as_encoded(even, encoding), encoding))
+        picture = taken(raw(as_encoded(rgb, encoding), encoding, padding))
+        whole = taken(raw(as_encoded(even, encoding), encoding))
     assert (picture.width, picture.height) == (width, height)
     assert_padded(picture)
     assert luma(picture).shape == (height, width)
@@ -193,16 +196,16 @@ def test_odd_sizes_are_padded_by_their_edge_and_cropped_back(
 
 def test_bytes_after_the_pixels_are_ignored_and_missing_ones_are_not() -> None:
     rgb = numbered_image(1, 80, 48)
-    plain = PixelDecoder().picture(raw(rgb, "rgb8", 4))
-    more = PixelDecoder().picture(raw(rgb, "rgb8", 4, extra=b"\xff" * 1000))
+    plain = taken(raw(rgb, "rgb8", 4))
+    more = taken(raw(rgb, "rgb8", 4, extra=b"\xff" * 1000))
     np.testing.assert_array_equal(luma(plain), luma(more))
     jpeg = file(rgb, "jpeg")
     np.testing.assert_array_equal(luma(compressed(jpeg + b"\0" * 64)), luma(compressed(jpeg)))
     short = raw(rgb, "rgb8", 4)
     with pytest.raises(ImageError, match="bytes of data are less than step 244 x height 48"):
-        PixelDecoder().picture(ImageValue(short.data[:-1], "rgb8", "raw", 48, 80, 244))
+        taken(ImageValue(short.data[:-1], "rgb8", "raw", 48, 80, 244))
     with pytest.raises(ImageError, match="step 239 is less than a row"):
-        PixelDecoder().picture(ImageValue(short.data, "rgb8", "raw", 48, 80, 239))
+        taken(ImageValue(short.data, "rgb8", "raw", 48, 80, 239))
 
 
 def test_pictures_in_a_row_do_not_bleed_into_each_other() -> None:
@@ -210,17 +213,17 @@ def test_pictures_in_a_row_do_not_bleed_into_each_other() -> None:
     for kind, sizes in (("png", ((80, 48), (80, 48), (81, 49))), ("jpeg", ((80, 48), (80, 48)))):
         pictures = [file(numbered_image(n * 9, *size)[:: (-1) ** n], kind) for n, size in enumerate(sizes)]
         alone = [luma(compressed(data)).copy() for data in pictures]
-        together = [decoder.picture(ImageValue(data, "", kind="file")) for data in pictures]  # all kept alive
+        together = [taken_by(decoder, ImageValue(data, "", kind="file")) for data in pictures]  # all kept alive
         for one, other in zip(alone, together, strict=True):
             np.testing.assert_array_equal(one, luma(other))
-    rows = [decoder.picture(raw(numbered_image(n, 81, 49), "rgb8")) for n in (1, 40)]
-    np.testing.assert_array_equal(luma(rows[0]), luma(PixelDecoder().picture(raw(numbered_image(1, 81, 49), "rgb8"))))
+    rows = [taken_by(decoder, raw(numbered_image(n, 81, 49), "rgb8")) for n in (1, 40)]
+    np.testing.assert_array_equal(luma(rows[0]), luma(taken(raw(numbered_image(1, 81, 49), "rgb8"))))
 
 
 def test_the_source_bytes_are_left_alone_and_views_are_taken() -> None:
     pixels = bytearray(raw(numbered_image(1, 81, 49), "bgr8", 1).data)
     before = bytes(pixels)
-    picture = PixelDecoder().picture(ImageValue(memoryview(pixels), "bgr8", "raw", 49, 81, 244))
+    picture = taken(ImageValue(memoryview(pixels), "bgr8", "raw", 49, 81, 244))
     plane(picture.frame, 0)[:] = 7
     assert bytes(pixels) == before
     jpeg = file(numbered_image(1, 80, 48), "jpeg")
@@ -238,4 +241,7 @@ def test_media_types_are_told_by_first_bytes_alone() -> None:
         data = file(numbered_image(1, 80, 48), kind)
         assert sniff(data) == sniff(memoryview(data)) == f"image/{kind}"
     assert sniff(b"") == sniff(b"\xff\xd8") == sniff(b"RIFF1234WAVE") == "application/octet-stream"
-    assert ImageValue(b"\xff\xd8\xff", "rgb8", kind="raw").media_type == "application/octet-stream"
+    raw_type = ImageValue(b"\xff\xd8\xff", "rgb8", "raw", 1, 1, 3).media_type
+    assert raw_type == "application/vnd.mediaref.raw-image;encoding=rgb8;height=1;width=1;step=3;big-endian=0"
+    assert ImageValue(b"", "what is this?", "raw").media_type == "application/octet-stream"
+    assert ImageValue(b"", "hevc_nvenc;nv12;bgr8", "packet").media_type == "video/h265"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.pixels import rvl
-from mediaref_tools.pixels.rvl import decode_rvl
+from mediaref_tools.pixels.rvl import decode_rvl, encode_rvl
 
 
 def encoded(picture: NDArray[np.uint16]) -> bytes:
@@ -48,20 +49,19 @@ def encoded(picture: NDArray[np.uint16]) -> bytes:
     return struct.pack(f"<II{len(words)}I", columns, rows, *words)
 
 
-@pytest.mark.parametrize(
-    "picture",
-    [
-        np.zeros((1, 1)),
-        np.zeros((480, 640)),
-        np.ones((1, 1)),
-        np.full((3, 5), 65535),
-        [[0, 0, 7], [7, 0, 65535], [1, 2, 0]],
-        [[65535, 1, 65535, 1]],
-        [[1] * 9 + [0] * 9 + [2]],
-        np.arange(256).reshape(16, 16),
-    ],
-    ids=lambda picture: str(np.shape(picture)),
-)
+PICTURES: list[object] = [
+    np.zeros((1, 1)),
+    np.zeros((480, 640)),
+    np.ones((1, 1)),
+    np.full((3, 5), 65535),
+    [[0, 0, 7], [7, 0, 65535], [1, 2, 0]],
+    [[65535, 1, 65535, 1]],
+    [[1] * 9 + [0] * 9 + [2]],
+    np.arange(256).reshape(16, 16),
+]
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: str(np.shape(picture)))
 def test_pictures(picture: object) -> None:
     expected = np.array(picture, np.uint16)
     decoded = decode_rvl(encoded(expected))
@@ -146,3 +146,42 @@ def test_rubbish_raises_nothing_else() -> None:
             decode_rvl(bytes(data))
         except ImageError:
             continue
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: str(np.shape(picture)))
+def test_encoded_as_the_paper_does(picture: object) -> None:
+    values = np.array(picture, np.uint16)
+    assert encode_rvl(values) == encoded(values)
+
+
+@given(arrays(np.uint16, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 65535)))
+def test_any_picture_encoded(picture: NDArray[np.uint16]) -> None:
+    assert encode_rvl(picture) == encoded(picture)
+    assert encode_rvl(np.asfortranarray(picture)) == encoded(picture)
+
+
+@given(arrays(np.uint16, (6, 40), elements=st.sampled_from([0, 0, 0, 999, 1000, 1001, 4000])))
+def test_runs_of_holes_encoded(picture: NDArray[np.uint16]) -> None:
+    assert encode_rvl(picture) == encoded(picture)
+
+
+def test_known_bytes_encoded() -> None:
+    assert encode_rvl(np.array([[0, 0, 1, 4]], np.uint16)) == bytes.fromhex("04000000 01000000 00002622")
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((2, 2), np.int32), np.zeros((2, 2), np.uint8), np.zeros(4, np.uint16), np.zeros((2, 2, 1), np.uint16),
+     np.zeros((0, 4), np.uint16), np.zeros((13, 1), np.uint16)],
+)  # fmt: skip
+def test_what_can_not_be_encoded(picture: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rvl, "MAX_PIXELS", 12)
+    with pytest.raises(ImageError, match="expected uint16"):
+        encode_rvl(picture)
+
+
+def test_a_picture_of_runs() -> None:
+    """As many runs as there can be, at VGA: a run must not cost more than the pixels in it."""
+    picture = np.zeros((480, 640), np.uint16)
+    picture[:, ::2] = np.random.default_rng(6).integers(1, 65536, (480, 320))
+    assert np.array_equal(decode_rvl(encode_rvl(picture)), picture)

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -263,9 +264,9 @@ def test_a_frame_is_decoded_once_however_often_it_is_drawn(dataset: Dataset) -> 
         def __len__(self) -> int:
             return len(dataset["/cam/a"])
 
-        def __getitem__(self, index: int) -> object:
+        def batch(self, indices: list[int], wanted: Any) -> object:
             self.decoded += 1
-            return dataset["/cam/a"][index]
+            return dataset["/cam/a"].batch(indices, wanted)
 
     topic = Counting()
     stage = Stage([topic], start_ns=START_NS, color=True)  # type: ignore[list-item]

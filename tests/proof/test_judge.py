@@ -13,10 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from mediaref_tools.image import ImageValue
-from mediaref_tools.pixels.picture import PixelDecoder, luma, plane
+from mediaref_tools.pixels.picture import PixelDecoder, luma
+from mediaref_tools.pixels.plane import plane
 from mediaref_tools.proof.judge import Judge
 from mediaref_tools.sample import numbered_image
-from mediaref_tools.segments.segment import Encoding, SegmentWriter
+from mediaref_tools.segments.segment import Encoding, SegmentWriter, Shape
+from tests.pictures import taken_by
 
 Luma = NDArray[np.uint8]
 Lumas = Sequence[Luma]
@@ -41,9 +43,9 @@ def coded(pictures: Lumas, encoding: Encoding) -> Shown:
         writer: SegmentWriter | None = None
         for at, pixels in enumerate(pictures):
             height, width = pixels.shape
-            picture = decoder.picture(ImageValue(pixels.tobytes(), "mono8", "raw", height, width, width))
+            picture = taken_by(decoder, ImageValue(pixels.tobytes(), "mono8", "raw", height, width, width))
             sources.append(luma(picture).copy())
-            writer = writer or SegmentWriter(path, encoding, picture.frame.width, picture.frame.height)
+            writer = writer or SegmentWriter(path, encoding, Shape(picture.frame.width, picture.frame.height))
             writer.add(picture.frame, at * 33_333)
         assert writer is not None
         writer.close()

@@ -14,7 +14,7 @@ from mediaref_tools import convert, verify
 from mediaref_tools.errors import ProofError
 from mediaref_tools.log import LogWriter, Message, Record
 from mediaref_tools.media.mediaref import MediaRef
-from mediaref_tools.pixels.picture import plane
+from mediaref_tools.pixels.plane import plane
 from mediaref_tools.sample import numbered_topic, write_log
 from mediaref_tools.segments.segment import SegmentWriter
 from tests.tamper import SETTINGS, START_NS, STEP_NS, messages

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 
 from mediaref_tools import verify
-from mediaref_tools.conversion.track import encoding
 from mediaref_tools.errors import DatasetError, LogError, MediarefError
 from mediaref_tools.image import ImageValue
-from mediaref_tools.pixels.picture import PixelDecoder
 from mediaref_tools.progress import Progress
 from mediaref_tools.sample import numbered_image, numbered_topic, write_log
-from mediaref_tools.segments.segment import SegmentWriter
+from mediaref_tools.segments.segment import Encoding, SegmentWriter, Shape
+from tests.pictures import taken
 from tests.tamper import (
     CAM,
     LEFT,
@@ -267,10 +266,10 @@ def test_another_log_is_not_the_one_it_was_made_from(dataset: Path, log: Path, t
 def test_pictures_one_off_are_noticed_against_the_log_alone(dataset: Path, log: Path) -> None:
     """As a fault in the encoder would have it: all times, sums and records are right, the pictures are not."""
     segment(dataset).unlink()
-    writer = SegmentWriter(segment(dataset), encoding(SETTINGS), 80, 48)
+    writer = SegmentWriter(segment(dataset), Encoding("h264", 23, SETTINGS.gop), Shape(80, 48))
     for number in range(10):
         pixels = numbered_image(max(number - 1, 0), 80, 48).tobytes()
-        picture = PixelDecoder().picture(ImageValue(pixels, "rgb8", "raw", 48, 80, 240))
+        picture = taken(ImageValue(pixels, "rgb8", "raw", 48, 80, 240))
         writer.add(picture.frame, number * STEP_NS // 1000)
     writer.close()
     accept_segments(dataset)

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from mediaref_tools.errors import EncodeError, OutputError
 from mediaref_tools.image import ImageValue
-from mediaref_tools.pixels.picture import PixelDecoder, plane
+from mediaref_tools.pixels.plane import plane
 from mediaref_tools.pixels.raster import Raster
 from mediaref_tools.sample import frame_number, numbered_image
-from mediaref_tools.segments import segment
-from mediaref_tools.segments.segment import Encoding, Packets, SegmentFile, SegmentWriter, read_packets
+from mediaref_tools.segments import file as segment_file
+from mediaref_tools.segments.file import Packets, SegmentFile, read_packets
+from mediaref_tools.segments.segment import Encoding, SegmentWriter, Shape
+from tests.pictures import taken
 
 WIDTH, HEIGHT = 96, 64
 H264, AV1 = Encoding("h264", 23, 5), Encoding("av1", 30, 5)
@@ -49,11 +51,11 @@ TIMES_US = [
 
 def frame(number: int, width: int = WIDTH, height: int = HEIGHT) -> av.VideoFrame:
     rgb = numbered_image(number, width, height)
-    return PixelDecoder().picture(ImageValue(rgb.tobytes(), "rgb8", "raw", height, width, 3 * width)).frame
+    return taken(ImageValue(rgb.tobytes(), "rgb8", "raw", height, width, 3 * width)).frame
 
 
 def write(path: Path, encoding: Encoding, times_us: Sequence[int]) -> SegmentFile:
-    writer = SegmentWriter(path, encoding, WIDTH, HEIGHT)
+    writer = SegmentWriter(path, encoding, Shape(WIDTH, HEIGHT))
     for number, time_us in enumerate(times_us):
         writer.add(frame(number), time_us)
     assert len(writer) == len(times_us)
@@ -130,7 +132,7 @@ def test_any_frame_decodes_alone_from_its_keyframe(encoding: Encoding, tmp_path:
 @pytest.mark.parametrize("gop", [1, 4, 15])
 def test_keyframes_are_one_gop_apart(encoding: Encoding, gop: int, tmp_path: Path) -> None:
     # Jumps between pictures would tempt an encoder into keyframes of its own.
-    writer = SegmentWriter(tmp_path / "s.mp4", encoding._replace(gop=gop), WIDTH, HEIGHT)
+    writer = SegmentWriter(tmp_path / "s.mp4", encoding._replace(gop=gop), Shape(WIDTH, HEIGHT))
     for number in range(32):
         writer.add(frame(number * 997 % 5000), number * 100_000)
     keyframes = np.flatnonzero(writer.close().packets.keyframe)
@@ -162,9 +164,9 @@ def test_levels_and_colours_survive(encoding: Encoding, tmp_path: Path) -> None:
     """Black, white and flat colours come back within the codec's error: a range conversion would be off by 16."""
     colours = np.array([[0, 0, 0], [255, 255, 255], [200, 40, 40], [40, 60, 200]], np.uint8)
     rgb = np.ascontiguousarray(colours.reshape(1, 4, 3).repeat(64, 0).repeat(32, 1))
-    picture = PixelDecoder().picture(ImageValue(rgb.tobytes(), "rgb8", "raw", 64, 128, 384))
+    picture = taken(ImageValue(rgb.tobytes(), "rgb8", "raw", 64, 128, 384))
     sent = [plane(picture.frame, at)[:, : 128 // (1 + (at > 0))].copy() for at in range(3)]
-    writer = SegmentWriter(tmp_path / "s.mp4", encoding._replace(crf=10), 128, 64)
+    writer = SegmentWriter(tmp_path / "s.mp4", encoding._replace(crf=10), Shape(128, 64))
     writer.add(picture.frame, 0)
     writer.close()
     with av.open(str(tmp_path / "s.mp4")) as container:
@@ -179,7 +181,7 @@ def test_levels_and_colours_survive(encoding: Encoding, tmp_path: Path) -> None:
 
 def test_only_the_first_frame_of_jpegs_is_a_keyframe(tmp_path: Path) -> None:
     """A JPEG decoder marks every frame as I, which an encoder obeys."""
-    writer = SegmentWriter(tmp_path / "s.mp4", H264._replace(gop=100), WIDTH, HEIGHT)
+    writer = SegmentWriter(tmp_path / "s.mp4", H264._replace(gop=100), Shape(WIDTH, HEIGHT))
     for number in range(4):
         marked = frame(number)
         marked.pict_type = 1
@@ -192,7 +194,7 @@ def test_a_file_that_is_there_is_not_overwritten(encoding: Encoding, tmp_path: P
     path = tmp_path / "s.mp4"
     path.write_bytes(b"mine")
     with pytest.raises(OutputError, match="already there"):
-        SegmentWriter(path, encoding, WIDTH, HEIGHT)
+        SegmentWriter(path, encoding, Shape(WIDTH, HEIGHT))
     assert path.read_bytes() == b"mine"
     with pytest.raises(OutputError):  # at the first packet: libavformat makes the file then
         write(tmp_path / "no" / "folder.mp4", encoding, [0, 1])
@@ -228,22 +230,22 @@ def _headless(packets: Packets) -> Packets:
 @pytest.mark.parametrize("change", [_late, _short, _headless])
 def test_what_is_read_back_is_compared(change: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert callable(change)
-    monkeypatch.setattr(segment, "read_packets", lambda stream: change(read_packets(stream)))
+    monkeypatch.setattr(segment_file, "read_packets", lambda stream: change(read_packets(stream)))
     with pytest.raises(EncodeError):
         write(tmp_path / "s.mp4", H264, [0, 10, 20, 30])
 
 
 def test_another_time_base_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = SegmentWriter(tmp_path / "s.mp4", H264, WIDTH, HEIGHT)
+    writer = SegmentWriter(tmp_path / "s.mp4", H264, Shape(WIDTH, HEIGHT))
     writer.add(frame(0), 0)
-    monkeypatch.setattr(segment, "TIME_BASE", Fraction(1, 90_000))
+    monkeypatch.setattr(segment_file, "TIME_BASE", Fraction(1, 90_000))
     with pytest.raises(EncodeError, match="time base 1/1000000 instead of 1/90000"):
         writer.close()
 
 
 def test_a_file_that_vanishes_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "s.mp4"
-    writer = SegmentWriter(path, H264, WIDTH, HEIGHT)
+    writer = SegmentWriter(path, H264, Shape(WIDTH, HEIGHT))
     for number in range(100):  # until x264 gives out the first packet
         writer.add(frame(number), number)
     path.unlink()
@@ -256,18 +258,18 @@ def test_a_file_that_vanishes_is_an_error(tmp_path: Path) -> None:
 )
 def test_what_the_encoder_refuses_is_named(encoding: Encoding, tmp_path: Path) -> None:
     with pytest.raises(EncodeError, match=f"refuses 96x64 crf={encoding.crf} gop=5"):
-        SegmentWriter(tmp_path / "s.mp4", encoding, WIDTH, HEIGHT)
+        SegmentWriter(tmp_path / "s.mp4", encoding, Shape(WIDTH, HEIGHT))
 
 
 def test_odd_sizes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EncodeError, match="refuses 97x65"):
-        SegmentWriter(tmp_path / "s.mp4", H264, 97, 65)
+        SegmentWriter(tmp_path / "s.mp4", H264, Shape(97, 65))
 
 
 @BOTH
 def test_the_smallest_coded_size_is_accepted(encoding: Encoding, tmp_path: Path) -> None:
-    pixel = PixelDecoder().picture(ImageValue(b"\xc8", "mono8", "raw", 1, 1, 1)).frame
-    writer = SegmentWriter(tmp_path / "s.mp4", encoding, pixel.width, pixel.height)
+    pixel = taken(ImageValue(b"\xc8", "mono8", "raw", 1, 1, 1)).frame
+    writer = SegmentWriter(tmp_path / "s.mp4", encoding, Shape(pixel.width, pixel.height))
     writer.add(pixel, 0)
     writer.close()
     with av.open(str(tmp_path / "s.mp4")) as container:
@@ -276,15 +278,15 @@ def test_the_smallest_coded_size_is_accepted(encoding: Encoding, tmp_path: Path)
 
 @BOTH
 def test_an_aborted_writer_lets_go_and_says_nothing(encoding: Encoding, tmp_path: Path) -> None:
-    writer = SegmentWriter(tmp_path / "s.mp4", encoding, WIDTH, HEIGHT)
+    writer = SegmentWriter(tmp_path / "s.mp4", encoding, Shape(WIDTH, HEIGHT))
     writer.add(frame(0), 0)
     writer.abort()
     writer.abort()
-    SegmentWriter(tmp_path / "t.mp4", encoding, WIDTH, HEIGHT).abort()
+    SegmentWriter(tmp_path / "t.mp4", encoding, Shape(WIDTH, HEIGHT)).abort()
 
 
 def test_bytes_out_counts_all_packets(tmp_path: Path) -> None:
-    writer = SegmentWriter(tmp_path / "s.mp4", H264, WIDTH, HEIGHT)
+    writer = SegmentWriter(tmp_path / "s.mp4", H264, Shape(WIDTH, HEIGHT))
     for number in range(8):
         writer.add(frame(number), number)
     file = writer.close()
@@ -307,7 +309,7 @@ def test_stderr_and_stdout_stay_silent(encoding: Encoding, tmp_path: Path) -> No
 @BOTH
 def test_encoders_leave_the_machine_to_others(tmp_path: Path, encoding: Encoding) -> None:
     """As root, libsvtav1 makes the caller's thread and its own realtime, which then starve everybody else."""
-    writer = SegmentWriter(tmp_path / "a.mp4", encoding, 64, 64)
+    writer = SegmentWriter(tmp_path / "a.mp4", encoding, Shape(64, 64))
     policies = set()
     for number in range(40):
         frame = av.VideoFrame(64, 64, "yuvj420p")

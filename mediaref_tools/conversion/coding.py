@@ -1,0 +1,59 @@
+"""How one topic's pictures are coded: which of them go into one segment, and what encodes that."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from mediaref_tools.dataset.manifest import SegmentCodec, Settings
+from mediaref_tools.pixels.picture import FileBytes, Picture
+from mediaref_tools.pixels.policy import Policy
+from mediaref_tools.segments.segment import DEFAULT_CRF, Encoding, Shape
+
+__all__ = ["Coding", "Form", "coding"]
+
+_RANGE_LIMITED: Final = 1  # ITU-T H.273, as libavutil counts
+
+
+class Form(NamedTuple):
+    """What frames must share to go into one segment: the codec, the picture's size and how values are stored."""
+
+    codec: SegmentCodec
+    width: int
+    height: int
+    shape: Shape
+
+
+class Coding(NamedTuple):
+    """How one topic is coded. `codec` is what its 8-bit pictures become, None where they are coded without loss."""
+
+    policy: Policy
+    codec: Literal["h264", "av1"] | None
+    crf: int
+    gop: int
+
+    def form(self, taken: Picture | FileBytes) -> Form:
+        """The form of a picture's segment."""
+        if isinstance(taken, FileBytes):
+            codec: SegmentCodec = "mjpeg" if taken.codec == "mjpeg" else "png"
+            return Form(codec, taken.width, taken.height, Shape(taken.width, taken.height, ""))
+        frame = taken.frame
+        full = frame.color_range != _RANGE_LIMITED
+        shape = Shape(frame.width, frame.height, frame.format.name, full)
+        return Form(self.codec if self.codec and not taken.lossless else "ffv1", taken.width, taken.height, shape)
+
+    def encoding(self, form: Form) -> Encoding:
+        """How a segment of encoded frames is encoded."""
+        if form.codec == "ffv1":
+            return Encoding("ffv1", 0, 1)
+        assert self.codec is not None  # noqa: S101 - the form says that it is lossy
+        return Encoding(self.codec, self.crf, self.gop)
+
+
+def coding(settings: Settings, topic: str) -> Coding:
+    """How a topic is coded."""
+    chosen = settings.of_topic(topic)
+    codec: Literal["h264", "av1"] | None = None
+    if chosen.codec == "h264" or chosen.codec == "av1":
+        codec = chosen.codec
+    crf = DEFAULT_CRF.get(chosen.codec, 0) if chosen.crf is None else chosen.crf
+    return Coding(settings.policy(topic), codec, crf, chosen.gop or settings.gop)

@@ -1,0 +1,154 @@
+"""What becomes of a topic while its log is converted: rows of the frames table, segments, sums."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mediaref_tools.dataset.frames import FrameParts, FrameRow, Status
+from mediaref_tools.dataset.layout import segment_uri
+from mediaref_tools.dataset.manifest import Segment, SegmentCodec
+from mediaref_tools.errors import ImageError
+from mediaref_tools.image import ImageValue
+from mediaref_tools.log import Message, Record
+from mediaref_tools.media.datauri import DataURI
+from mediaref_tools.media.mediaref import MediaRef
+from mediaref_tools.pixels.file import file_size
+from mediaref_tools.segments.file import SegmentFile
+
+__all__ = ["Ledger"]
+
+
+class Ledger:
+    """What becomes of a topic: its rows, segments and sums. Rows wait here until their segments are closed."""
+
+    def __init__(self, topic: str, dataset: Path, parts: FrameParts) -> None:
+        """`dataset` is the folder that is being built; `parts` takes the rows of finished segments."""
+        self.topic = topic
+        self.frames = 0
+        self.embedded = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        """Packets and embedded bytes so far."""
+        self.bytes_embedded = 0
+        self.reason: str | None = None
+        """Why the first embedded frame could not become video."""
+        self.begun = 0
+        """Segments begun so far."""
+        self.segments: list[Segment] = []
+        """Those that are finished."""
+        self.waiting_bytes = 0
+        """Embedded bytes in rows that wait."""
+        self._dataset = dataset
+        self._parts = parts
+        self._rows: list[FrameRow] = []
+
+    def place(self) -> tuple[str, Path]:
+        """The uri and path of the next segment, which is counted once it is begun."""
+        uri = segment_uri(self.topic, self.begun)
+        path = self._dataset / uri
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return uri, path
+
+    def take(
+        self,
+        message: Message,
+        image: ImageValue,
+        ref: MediaRef,
+        size: tuple[int, int],
+        *,
+        status: Status,
+        framing: str = "",
+    ) -> Record:
+        """Write down what stands for a message; `size` is width and height."""
+        width, height = size
+        self._rows.append(
+            FrameRow(
+                index=self.frames,
+                log_time_ns=message.log_time_ns,
+                publish_time_ns=message.publish_time_ns,
+                stamp_ns=image.stamp_ns,
+                frame_id=image.frame_id,
+                uri=ref.uri,
+                pts_ns=ref.pts_ns,
+                keyframe=False,
+                width=width,
+                height=height,
+                source_encoding=image.encoding if image.kind == "raw" else "",
+                source_format="" if image.kind == "raw" else image.encoding,
+                source_framing=framing,
+                byte_offset=None,
+                byte_size=None,
+                status=status,
+            )
+        )
+        self.frames += 1
+        return Record(
+            ref,
+            stamp_ns=image.stamp_ns,
+            frame_id=image.frame_id,
+            source_type=message.channel.type,
+            source_encoding=image.encoding,
+            height=height,
+            width=width,
+            step=image.step,
+            is_bigendian=image.is_bigendian,
+        )
+
+    def embed(self, message: Message, image: ImageValue | None, error: ImageError) -> Record:
+        """Keep an image's own bytes in its record, since they can't become video.
+
+        Where nothing in a message can be told apart, `image` is None: the whole of it is what must not be lost.
+        """
+        media_type = f"application/x-{message.channel.encoding}" if image is None else image.media_type
+        image = image or ImageValue(message.data, "", "raw", type=message.channel.type)
+        self.embedded += 1
+        self.reason = self.reason or str(error)
+        self.bytes_out += len(image.data)
+        self.bytes_embedded += len(image.data)
+        self.waiting_bytes += len(image.data)
+        size = file_size(image.data) if image.kind == "file" else (image.width, image.height)
+        ref = MediaRef(uri=DataURI.from_bytes(image.data, media_type).uri)
+        return self.take(message, image, ref, size, status="embedded")
+
+    def close_segment(
+        self,
+        uri: str,
+        codec: SegmentCodec,
+        file: SegmentFile,
+        size: tuple[int, int],
+        first_ns: int,
+        last_ns: int,
+    ) -> None:
+        """Take a finished segment, and fill in where its rows' packets lie: they came in the packets' order."""
+        packets = iter(zip(*(array.tolist() for array in file.packets), strict=True))
+        for number, row in enumerate(self._rows):
+            if row.uri == uri:
+                _, offset, length, keyframe = next(packets)
+                self._rows[number] = replace(row, byte_offset=offset, byte_size=length, keyframe=keyframe)
+        self.segments.append(
+            Segment(
+                uri=uri,
+                codec=codec,
+                extradata=file.extradata,
+                width=size[0],
+                height=size[1],
+                coded_width=file.coded_width,
+                coded_height=file.coded_height,
+                pixel_format=file.pixel_format,
+                color_range=file.color_range,
+                color_space=file.color_space,
+                frames=len(file.packets.pts_us),
+                first_log_time_ns=first_ns,
+                last_log_time_ns=last_ns,
+                bytes=file.bytes,
+                sha256=file.sha256,
+            )
+        )
+
+    def flush(self) -> None:
+        """Hand on the rows: all their segments are closed."""
+        self.segments.sort(key=lambda segment: segment.uri)
+        self._parts.add(self.topic, self._rows)
+        self._rows = []
+        self.waiting_bytes = 0

@@ -1,0 +1,176 @@
+"""Image topics that stayed in the log as they were, read from there when they are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaref_tools.dataset.frameindex import NO_STAMP
+from mediaref_tools.dataset.looks import Facts, Look
+from mediaref_tools.dataset.pictures import PictureReader, picture_facts, picture_size
+from mediaref_tools.errors import DatasetError, FrameError, ImageError, MediarefError
+from mediaref_tools.image import ImageValue
+from mediaref_tools.log import LogReader, Message, OpenOptions
+from mediaref_tools.plugins import open_log
+
+__all__ = ["KeptIndex", "KeptLog", "KeptSource"]
+
+
+class KeptLog:
+    """The dataset's log, opened when it is first needed, with what was said of it at its conversion."""
+
+    def __init__(self, path: Path, options: OpenOptions) -> None:
+        self.path = path
+        self._options = options
+        self._log: LogReader | None = None
+
+    @property
+    def log(self) -> LogReader:
+        """The open log.
+
+        Raises:
+            DatasetError: It can't be read.
+        """
+        if self._log is None:
+            try:
+                self._log = open_log(self.path, self._options)
+            except MediarefError as error:
+                raise DatasetError(f"kept topics can't be read: {error}") from error
+        return self._log
+
+    def images(self, topic: str, start_ns: int | None = None, stop_ns: int | None = None) -> Iterator[Message]:
+        """The image messages of a topic, in log-time order, at times in `[start_ns, stop_ns)`."""
+        messages = self.log.messages([topic], start_ns=start_ns, stop_ns=stop_ns)
+        return (message for message in messages if message.channel.role == "image")
+
+    def close(self) -> None:
+        """Close the log. Safe to call again."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+class _Columns(NamedTuple):
+    log_times_ns: NDArray[np.int64]
+    stamps_ns: NDArray[np.int64]
+    publish_times_ns: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    facts: list[Facts]
+
+
+class KeptIndex:
+    """What is known of a kept topic's frames; `mediaref_tools.dataset.frameindex.FrameIndex` says what each means.
+
+    The log is gone through once, when anything but the number of frames is first asked for.
+    """
+
+    def __init__(self, kept: KeptLog, topic: str, frames: int) -> None:
+        self._kept, self._topic, self._frames = kept, topic, frames
+
+    def __len__(self) -> int:
+        return self._frames
+
+    @cached_property
+    def _columns(self) -> _Columns:
+        rows: list[tuple[int, int, int]] = []
+        sizes: list[tuple[int, int]] = []
+        facts: list[Facts] = []
+        known: dict[Facts, Facts] = {}
+        for message in self._kept.images(self._topic):
+            try:
+                image = self._kept.log.image(message)
+            except ImageError:
+                image = ImageValue(b"", "", "file")
+            stamp_ns = NO_STAMP if image.stamp_ns is None else image.stamp_ns
+            publish_ns = NO_STAMP if message.publish_time_ns is None else message.publish_time_ns
+            rows.append((message.log_time_ns, stamp_ns, publish_ns))
+            sizes.append(picture_size(image))
+            told = picture_facts(image)
+            facts.append(known.setdefault(told, told))
+        if len(rows) != self._frames:
+            raise DatasetError(
+                f"log holds {len(rows)} images of {self._topic}, the manifest says {self._frames}: {self._kept.path}"
+            )
+        times = np.array(rows, np.int64).reshape(-1, 3)
+        return _Columns(times[:, 0], times[:, 1], times[:, 2], np.array(sizes, np.int64).reshape(-1, 2), facts)
+
+    @property
+    def log_times_ns(self) -> NDArray[np.int64]:
+        """(N,) int64, ascending."""
+        return self._columns.log_times_ns
+
+    @property
+    def stamps_ns(self) -> NDArray[np.int64]:
+        """(N,) int64; `NO_STAMP` where there is none."""
+        return self._columns.stamps_ns
+
+    @property
+    def publish_times_ns(self) -> NDArray[np.int64]:
+        """(N,) int64; `NO_STAMP` where the container does not tell."""
+        return self._columns.publish_times_ns
+
+    @property
+    def pts_ns(self) -> NDArray[np.int64]:
+        """(N,) int64: -1, no frame is in a video."""
+        return np.full(len(self), -1, np.int64)
+
+    @property
+    def uris(self) -> NDArray[np.object_]:
+        """(0,): no frame has a reference."""
+        return np.empty(0, np.object_)
+
+    @property
+    def psnr_db(self) -> NDArray[np.float32]:
+        """(N,) float32: infinite, the very image is there."""
+        return np.full(len(self), np.inf, np.float32)
+
+    @property
+    def keyframes(self) -> NDArray[np.bool_]:
+        """(N,) bool: True."""
+        return np.ones(len(self), np.bool_)
+
+    @property
+    def status(self) -> NDArray[np.str_]:
+        """(N,) str: "kept"."""
+        return np.full(len(self), "kept")
+
+    def sizes(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(len(indices), 2) int64: height and width."""
+        return self._columns.sizes[indices]
+
+    def facts(self, indices: NDArray[np.int64]) -> list[Facts]:
+        """What tells each frame's kind."""
+        return [self._columns.facts[index] for index in indices.tolist()]
+
+
+class KeptSource:
+    """Frames of a kept topic."""
+
+    def __init__(self, kept: KeptLog, topic: str, index: KeptIndex) -> None:
+        self._kept, self._topic, self._index = kept, topic, index
+        self._pictures = PictureReader()
+
+    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
+        """As `FrameSource.decode`."""
+        times = self._index.log_times_ns
+        for index, out in zip(indices.tolist(), outs, strict=True):
+            time_ns = int(times[index])
+            before = index - int(np.searchsorted(times, time_ns, side="left"))
+            messages = self._kept.images(self._topic, time_ns, time_ns + 1)
+            message = next((message for at, message in enumerate(messages) if at == before), None)
+            if message is None:
+                raise DatasetError(f"log has no image {index} of {self._topic} any more: {self._kept.path}")
+            try:
+                self._pictures.into(self._kept.log.image(message), look, out)
+            except ImageError as error:
+                raise FrameError(
+                    f"{self._topic} frame {index} is kept as it was and can't be decoded: {error}"
+                ) from error
+
+    def close(self) -> None:
+        """Nothing of its own stays open."""

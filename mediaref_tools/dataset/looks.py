@@ -1,0 +1,111 @@
+"""In which form a frame's pixels are given out: what is natural for its kind, or what is asked for."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from mediaref_tools.errors import FrameError
+from mediaref_tools.pixels.depth import is_depth, is_quantised
+from mediaref_tools.pixels.encodings import layout, mosaic
+
+__all__ = ["Facts", "Look", "PixelFormat", "natural", "wanted_look"]
+
+PixelFormat = Literal["natural", "rgb", "bgr", "gray", "metres", "native"]
+"""How pixels are asked for.
+
+"natural" is what a kind of picture is by itself: (H, W, 3) uint8 RGB for colour, mosaics among it; (H, W) uint8 for
+gray; (H, W) uint16 for 16-bit gray and depth; (H, W, 3) uint16 for 16-bit colour; (H, W) float32 metres with NaN for
+holes where depth was quantised or is float.
+
+"rgb", "bgr", "gray": uint8, of every kind: 16 bits are cut to their upper 8, depth is shown near bright and far dark up
+to 10 m, holes black. "metres": depth alone, (H, W) float32. "native": what is stored: a mosaic as it is, RGBA where
+there is transparency, else as "natural".
+"""
+
+
+class Look(NamedTuple):
+    """The form of one frame's array: "rgb", "bgr", "rgba", "gray", "rgb16", "rgba16", "gray16" or "metres"."""
+
+    name: str
+    channels: int
+    dtype: type[np.generic]
+
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """The array's shape for a picture of a size."""
+        return (height, width, self.channels) if self.channels else (height, width)
+
+
+_LOOKS = {
+    look.name: look
+    for look in (
+        Look("rgb", 3, np.uint8), Look("bgr", 3, np.uint8), Look("rgba", 4, np.uint8), Look("gray", 0, np.uint8),
+        Look("rgb16", 3, np.uint16), Look("rgba16", 4, np.uint16), Look("gray16", 0, np.uint16),
+        Look("metres", 0, np.float32),
+    )
+}  # fmt: skip
+_STORED = {
+    "gray": "gray", "gray16le": "gray16", "bgra": "rgba", "rgba": "rgba", "gbrp16le": "rgb16", "rgb48le": "rgb16",
+    "gbrap16le": "rgba16", "rgba64le": "rgba16",
+}  # fmt: skip
+_OPAQUE = {"rgba": "rgb", "rgba16": "rgb16"}
+
+
+class Facts(NamedTuple):
+    """What tells the kind of a frame: how it is stored ("" where that is not known), and what its message said."""
+
+    pixel_format: str
+    encoding: str
+    format: str
+    framing: str = ""
+
+    @property
+    def mosaic(self) -> str | None:
+        """The colours of its mosaic, if it is one."""
+        colours = mosaic(self.encoding or self.format)
+        return colours if colours and self.pixel_format in ("", "gray", "gray16le", "yuvj400p") else None
+
+    @property
+    def is_depth(self) -> bool:
+        """Whether its values are distances."""
+        return is_depth(self.format) or self.encoding.upper() in ("16UC1", "32FC1")
+
+
+@lru_cache(maxsize=1024)
+def natural(facts: Facts) -> Look:
+    """The natural form of a frame."""
+    if facts.mosaic:
+        return _LOOKS["rgb"]
+    if facts.encoding.upper() == "32FC1":
+        return _LOOKS["metres"]
+    if is_depth(facts.format):
+        return _LOOKS["metres" if is_quantised(facts.format) else "gray16"]
+    known = layout(facts.encoding)
+    if known is not None and known.kind == "gray":
+        return _LOOKS["gray16" if known.deep else "gray"]
+    if facts.format.startswith("mono8"):
+        return _LOOKS["gray"]
+    stored = _STORED.get(facts.pixel_format, "rgb")
+    return _LOOKS[_OPAQUE.get(stored, stored)]
+
+
+@lru_cache(maxsize=1024)
+def wanted_look(facts: Facts, wanted: PixelFormat) -> Look:
+    """The form that a frame is given out in.
+
+    Raises:
+        FrameError: There is no such format, or the frame is no depth and metres are asked for.
+    """
+    if wanted not in get_args(PixelFormat):
+        raise FrameError(f"format {wanted!r} is none of {', '.join(get_args(PixelFormat))}")
+    if wanted == "metres":
+        if not facts.is_depth:
+            raise FrameError(f"metres of a picture of {facts.encoding or facts.format!r}, which is no depth")
+        return _LOOKS["metres"]
+    if wanted == "native":
+        if facts.mosaic or facts.pixel_format in _STORED:
+            return _LOOKS[_STORED.get(facts.pixel_format, "gray")]
+        return natural(facts)
+    return natural(facts) if wanted == "natural" else _LOOKS[wanted]

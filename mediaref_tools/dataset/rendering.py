@@ -1,0 +1,82 @@
+"""From decoded frames to the arrays that a reader gives out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from mediaref_tools.dataset.looks import Facts, Look
+from mediaref_tools.errors import FrameError
+from mediaref_tools.pixels.depth import metres_of
+from mediaref_tools.pixels.mosaic import demosaic
+from mediaref_tools.pixels.plane import cropped
+from mediaref_tools.pixels.raster import Raster, reordered
+
+__all__ = ["Renderer", "preview"]
+
+_FAR_METRES = 10.0  # what a preview shows as black; compressedDepth's own default
+
+
+class Renderer:
+    """Turns frames into arrays. Holds scalers: one object a thread."""
+
+    def __init__(self) -> None:
+        self._raster = Raster()
+        self._reformatter = VideoReformatter()
+
+    def into(self, frame: av.VideoFrame, facts: Facts, look: Look, out: NDArray[Any]) -> None:
+        """Convert a frame, or the upper left part of it, into an array of a form and size.
+
+        Raises:
+            FrameError: The frame is smaller than `out`, or can't be given in that form.
+        """
+        height, width = out.shape[:2]
+        if frame.height < height or frame.width < width:
+            raise FrameError(f"frame of {frame.width}x{frame.height} where {width}x{height} is expected")
+        if facts.mosaic and look.name in ("rgb", "bgr"):
+            values = _values(frame, frame.width, frame.height)
+            frame = demosaic(values, facts.mosaic, self._reformatter)
+        elif frame.format.name == "gray16le":
+            _deep_gray(_values(frame, width, height), facts, look, out)
+            return
+        if look.name == "metres":
+            raise FrameError(f"metres of a frame stored as {frame.format.name}, which is no depth")
+        if look.name in ("rgb", "bgr"):
+            rgb = out if look.name == "rgb" else reordered(out, "bgr")
+            self._raster.into(frame, rgb)
+        elif look.name in ("gray", "rgba"):
+            out[:] = self._raster.array(frame, "gray" if look.name == "gray" else "rgba")[:height, :width]
+        else:
+            deep = self._raster.array(frame, "native")[:height, :width]
+            if deep.dtype != np.uint16 or deep.ndim != 3:
+                raise FrameError(f"{look.name} of a frame stored as {frame.format.name}")
+            out[:] = deep[..., : look.channels]
+
+
+def _values(frame: av.VideoFrame, width: int, height: int) -> NDArray[Any]:
+    rows: NDArray[Any] = cropped(frame, 0, width, height)
+    return rows.view("<u2") if frame.format.name == "gray16le" else rows
+
+
+def _deep_gray(values: NDArray[np.uint16], facts: Facts, look: Look, out: NDArray[Any]) -> None:
+    if look.name == "gray16":
+        out[:] = values
+    elif look.name == "metres":
+        out[:] = metres_of(values, facts.format, facts.framing)
+    else:
+        shallow = (
+            preview(metres_of(values, facts.format, facts.framing))
+            if facts.is_depth
+            else (values >> 8).astype(np.uint8)
+        )
+        out[:] = shallow if look.name == "gray" else shallow[..., None]
+
+
+def preview(metres: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Depth for people, (H, W) uint8: near is bright, 10 m and beyond dark, holes are black."""
+    near = np.clip(1.0 - metres / _FAR_METRES, 0.0, 1.0)
+    return np.asarray(np.where(np.isnan(metres), 0, 16 + 239 * near), np.uint8)
