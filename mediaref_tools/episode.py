@@ -225,12 +225,12 @@ class EpisodePictures:
         if len(rows) == 0:
             return np.empty((0, *self._first.shape), self.dtype)
         if self._refs == self._base:
-            return self._laid_out(np.asarray(self._topic.batch(rows).data))
+            return self._laid_out(self._stored(rows))
         wanted = np.unique(rows)
         refs = {row: self._refs[row] for row in wanted.tolist()}
         places = {row: self._place(row, ref) for row, ref in refs.items()}
         shared = sorted({place for place in places.values() if place is not None})
-        batch = self._topic.batch(shared).data if shared else None
+        batch = self._stored(np.array(shared)) if shared else None
         found = []
         for row in rows.tolist():
             place = places[row]
@@ -239,6 +239,11 @@ class EpisodePictures:
             else:
                 found.append(open_still(_data_uri(refs[row], self.name, row), upright=False).array())
         return self._laid_out(np.stack(found))
+
+    def _stored(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        # "native" gives transparency as well, where there is some.
+        transparent = str(self._refs.attrs.get("source_encoding", "")) in ("rgba8", "bgra8")
+        return np.asarray(self._topic.batch(rows, "native" if transparent else "natural").data)
 
     def _place(self, row: int, ref: Any) -> int | None:
         """Which row of the dataset that is repeated has this reference; None where it stands for itself."""

@@ -144,7 +144,7 @@ def test_next_obs_shows_the_pictures_after(tmp_path: Path, last: Any) -> None:
         assert [frame_number(picture) for picture in after[[5, 0, 5]]] == [end, 1, end]
 
 
-@pytest.mark.parametrize("layout", ["CHW", "HW", "HW1", "HWC4", "jpeg"])
+@pytest.mark.parametrize("layout", ["CHW", "HW", "HW1", "HWC4", "HWC4 see-through", "jpeg"])
 def test_other_layouts_keep_their_shapes(tmp_path: Path, layout: str) -> None:
     rgb = hdf5logs.pictures(range(4))
     arrays = {
@@ -152,6 +152,7 @@ def test_other_layouts_keep_their_shapes(tmp_path: Path, layout: str) -> None:
         "HW": rgb[..., 1],
         "HW1": rgb[..., 1:2],
         "HWC4": np.concatenate([rgb, np.full((*rgb.shape[:3], 1), 255, np.uint8)], axis=3),
+        "HWC4 see-through": np.concatenate([rgb, rgb[..., :1]], axis=3),
         "jpeg": hdf5logs.padded([hdf5logs.jpeg(each) for each in rgb]),
     }
     log = tmp_path / "x.hdf5"
@@ -167,6 +168,20 @@ def test_other_layouts_keep_their_shapes(tmp_path: Path, layout: str) -> None:
         assert errors.max() < 6
         if layout == "HWC4":
             assert (shown[..., 3] == 255).all()
+
+
+def test_depth_and_video_come_as_they_are(tmp_path: Path) -> None:
+    log = hdf5logs.agilex(tmp_path / "episode_0.hdf5")
+    mrt.convert(log, tmp_path / "out", settings=mrt.Settings(profile="agilex"))
+    with h5py.File(log) as before, open_episode(tmp_path / "out") as root:
+        depth, old = root["observations/images_depth/cam_high"], before["observations/images_depth/cam_high"]
+        assert (depth.shape, depth.dtype) == (old.shape, old.dtype)
+        np.testing.assert_array_equal(depth[:], old[:])
+    mrt.convert(hdf5logs.droid_video(tmp_path / "trajectory.h5"), tmp_path / "video")
+    with open_episode(tmp_path / "video") as root:
+        video = root["observations/videos/23404442_left"]
+        assert video.shape == (6, 64, 96, 3)
+        assert [frame_number(picture) for picture in video] == list(range(6))
 
 
 def test_pictures_that_were_kept_are_h5pys_own(tmp_path: Path) -> None:

@@ -365,7 +365,10 @@ def test_depth_is_an_image_of_16_bits(tmp_path: Path, order: str) -> None:
             assert not image.is_bigendian
             np.testing.assert_array_equal(np.frombuffer(image.data, "<u2").reshape(64, 96), hdf5logs.depth(6)[row])
     report = proved(log, tmp_path / "out", profile="agilex")
-    assert report.messages_in == 12
+    assert report.lossless
+    assert {one.topic: one.codec for one in report.topics}[topic] == "ffv1"
+    with mrt.open_dataset(tmp_path / "out") as dataset:
+        np.testing.assert_array_equal(dataset[topic].batch(range(6)).data, hdf5logs.depth(6))
 
 
 def test_kept_topics_have_their_times_in_the_rewritten_file_too(tmp_path: Path) -> None:
@@ -396,6 +399,42 @@ def test_whole_mp4_gives_its_packets(tmp_path: Path, codec: str) -> None:
     frames = [frame for image in images for frame in decoder.decode(av.Packet(bytes(image.data)))]
     frames += decoder.decode(None)
     assert [frame_number(frame.to_ndarray(format="rgb24").astype(np.uint8)) for frame in frames] == list(range(9))
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
+def test_whole_mp4_is_remuxed(tmp_path: Path, codec: str) -> None:
+    log, out = hdf5logs.droid_video(tmp_path / "trajectory.h5", 9, codec), tmp_path / "out"
+    report = proved(log, out)
+    topic = "observations/videos/23404442_left"
+    assert [(one.topic, one.frames, one.embedded) for one in report.topics] == [(topic, 9, 0)]
+    assert report.lossless
+    with mrt.open_dataset(out) as dataset:
+        assert set(dataset[topic].status.tolist()) == {"remuxed"}
+        times_ns = dataset[topic].log_times_ns.tolist()
+    assert times_ns == [(40 * at + at * at) * 10**6 for at in range(9)]
+    assert numbers(out, topic) == list(range(9))
+    with h5py.File(log) as old, h5py.File(out / log.name) as new:
+        same_elsewhere(old, new, {topic})
+        assert new[topic].shape == (9,)
+    with mrt.open_dataset(out / log.name) as alone:  # its times are in the file
+        assert alone[topic].log_times_ns.tolist() == times_ns
+
+
+def test_mp4_with_b_frames_is_kept(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    with av.open(str(clip), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"bf": "3", "b-adapt": "0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for each in hdf5logs.pictures(range(12)):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(each, format="rgb24")))
+        out.mux(stream.encode(None))
+    log = tmp_path / "x.h5"
+    with h5py.File(log, "w") as file:
+        file["video"] = np.frombuffer(clip.read_bytes(), np.uint8)
+    report = proved(log, tmp_path / "out")
+    assert "B-frames" in report.losses[0].what
+    with h5py.File(log) as old, h5py.File(tmp_path / "out" / log.name) as new:
+        same_elsewhere(old, new, set())
 
 
 def test_real_aloha_episode(tmp_path: Path) -> None:
