@@ -166,19 +166,23 @@ class Hdf5Reader:
         if topic.pictures is None:
             for first in range(0, topic.rows, _REFS):
                 stop = min(first + _REFS, topic.rows)
-                yield first, stop - 1, partial(_refs, dataset, first, stop)
+                yield first, stop - 1, partial(self._refs, topic.path, first, stop)
             return
         for first, stop in spans(dataset, topic.pictures, budget):
-            yield first, stop - 1, partial(self._rows, dataset, topic.path, first, stop)
+            yield first, stop - 1, partial(self._rows, topic.path, first, stop)
 
-    def _rows(self, dataset: h5py.Dataset, path: str, start: int, stop: int) -> list[bytes | memoryview]:
+    def _refs(self, path: str, start: int, stop: int) -> list[bytes | memoryview]:
+        return _refs(self._opened()[path], start, stop)
+
+    def _rows(self, path: str, start: int, stop: int) -> list[bytes | memoryview]:
         """Rows; one that can't be read is empty, and a loss."""
         try:
-            return read_rows(dataset, start, stop)
+            # Not kept open: HDF5 keeps a megabyte of chunks for each dataset that is.
+            return read_rows(self._opened()[path], start, stop)
         except (OSError, ValueError, TypeError, MemoryError) as error:
             self._opened()  # closed while its messages were being read: that is no damage
             if stop - start > 1:
-                return [row for one in range(start, stop) for row in self._rows(dataset, path, one, one + 1)]
+                return [row for one in range(start, stop) for row in self._rows(path, one, one + 1)]
             if (path, start) not in self._told:
                 self._told.add((path, start))
                 self._losses.append(Loss(f"{path} row {start}", f"it can't be read: {error}", 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from mediaref_tools.plugins import open_log
 from mediaref_tools.reftable import holds_refs
 from mediaref_tools.sample import make_sample
 from mediaref_tools.scene import frame_number
+from mediaref_tools.segments.segment import SegmentWriter
 from tests.reallogs import real_log
 
 from . import hdf5logs
@@ -235,6 +237,31 @@ def test_gzip_in_chunks_of_many_pictures_is_inflated_once(tmp_path: Path, monkey
     assert read == [(0, 50), (50, 60)]
     with h5py.File(log) as file:
         assert found == [row.tobytes() for row in file["data/demo_0/obs/agentview_image"]]
+
+
+def test_memory_is_that_of_the_episodes_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sixty episodes in one file, neither encoders nor datasets of those that are over stay open."""
+    log = hdf5logs.robomimic(tmp_path / "demos.hdf5", demos=[30] * 60, last="same")
+    encoders: list[int] = []
+    datasets: list[int] = []
+    plain_write, plain_read = SegmentWriter.__init__, h5py.Dataset.__getitem__
+    living: weakref.WeakSet[SegmentWriter] = weakref.WeakSet()
+
+    def written(self: SegmentWriter, *arguments: Any, **options: Any) -> None:
+        plain_write(self, *arguments, **options)
+        living.add(self)
+        encoders.append(len(living))
+
+    def read(self: Any, key: Any, **options: Any) -> Any:
+        if self.file.filename == str(log):
+            datasets.append(h5py.h5f.get_obj_count(self.file.id, h5py.h5f.OBJ_DATASET))
+        return plain_read(self, key, **options)
+
+    monkeypatch.setattr(SegmentWriter, "__init__", written)
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", read)
+    mrt.convert(log, tmp_path / "out")
+    assert max(encoders) < 40  # those of the 512 pictures that wait between reading and writing
+    assert max(datasets) < 10
 
 
 def test_aloha_compressed_is_padded_jpeg_with_red_and_blue_swapped(tmp_path: Path) -> None:
