@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from importlib.metadata import version
@@ -32,7 +32,7 @@ from mediaref_tools.progress import Meter, OnProgress, no_progress
 from mediaref_tools.proof.verification import Findings, check
 from mediaref_tools.report import LossReport, Report, TopicReport, quality
 
-__all__ = ["convert"]
+__all__ = ["convert", "digest"]
 
 _BACKLOG_BYTES = 64 * 2**20
 _BACKLOG_ITEMS = 512
@@ -54,7 +54,8 @@ def convert(
     show its own source picture, and every other message was found to be the same.
 
     Args:
-        log: A ROS 1 bag, a rosbag2 folder or file, an MCAP file: whatever an installed converter claims.
+        log: A ROS 1 bag, a rosbag2 folder or file, an MCAP file, an HDF5 episode: whatever an installed converter
+            claims.
         out: The dataset's folder.
         settings: Which topics, and how; the defaults if None.
         overwrite: Replace the dataset that is at `out`.
@@ -74,9 +75,9 @@ def convert(
     """
     begun = time.monotonic()
     source, settings = Path(log), settings or Settings()
-    with open_log(source) as reader, Building(Path(out), source, overwrite=overwrite) as building:
+    with open_log(source, settings.opening) as reader, Building(Path(out), source, overwrite=overwrite) as building:
         with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
-            digest = pool.submit(_digest, source)
+            checksum = pool.submit(digest, source)
             todo = plan(reader, settings, building.scratch)
             tracks, messages, first_ns, last_ns = _rewrite(reader, building, todo, settings, on_progress)
             topics = tuple(_entry(todo.converted[track.ledger.topic], track.ledger) for track in tracks)
@@ -90,7 +91,7 @@ def convert(
                     name=source.resolve().name,
                     container=reader.container,
                     bytes=folder_bytes(source),
-                    sha256=digest.result(),
+                    sha256=checksum.result(),
                     messages=messages,
                     start_ns=first_ns,
                     end_ns=last_ns,
@@ -120,7 +121,7 @@ def _rewrite(
     writer = reader.rewriter(building.folder / log_name(building.source), list(tracks), settings.record)
     try:
         with Lanes(os.cpu_count() or 1) as lanes:
-            first_ns, last_ns, count = _encode(reader, writer, tracks, lanes, meter)
+            first_ns, last_ns, count = _encode(reader, writer, todo, tracks, lanes, meter)
             for work in [lanes.submit(topic, track.close) for topic, track in tracks.items()]:
                 work.result()
         writer.commit()
@@ -141,8 +142,15 @@ def _track(planned: TopicPlan, dataset: Path, settings: Settings, parts: FramePa
 
 
 def _encode(
-    reader: LogReader, writer: LogWriter, tracks: Mapping[str, Track | CameraTrack], lanes: Lanes, meter: Meter
+    reader: LogReader,
+    writer: LogWriter,
+    todo: Plan,
+    tracks: Mapping[str, Track | CameraTrack],
+    lanes: Lanes,
+    meter: Meter,
 ) -> tuple[int | None, int | None, int]:
+    left = {topic: one.messages for topic, one in todo.converted.items()}
+    ended: list[Future[None]] = []
     first_ns: int | None = None
     last_ns: int | None = None
     count = 0
@@ -170,10 +178,17 @@ def _encode(
         track = tracks.get(message.channel.topic) if message.channel.role == "image" else None
         work = None if track is None else partial(_add, track, message, reader, following)
         future = None if work is None else lanes.submit(message.channel.topic, work)
+        if track is not None:
+            left[message.channel.topic] -= 1
+            if left[message.channel.topic] == 0:
+                # A file of many episodes has hundreds of topics, one after the other: their encoders would pile up.
+                ended.append(lanes.submit(message.channel.topic, track.close))
         for item, result in backlog.put(message, future, len(message.data)):
             write(item, result)
     for item, result in backlog.drain():
         write(item, result)
+    for done in ended:
+        done.result()
     return first_ns, last_ns, count
 
 
@@ -190,7 +205,8 @@ def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, 
     Raises:
         ProofError: Something is not as it should be.
     """
-    with closing(FramesTable(dataset)) as table, open_log(dataset / manifest.log) as log:
+    opening = manifest.settings.opening
+    with closing(FramesTable(dataset)) as table, open_log(dataset / manifest.log, opening) as log:
         found = check(dataset, manifest, table, log, reader, on_progress)
         if found.problems or found.wrong or found.missing:
             first = found.problems[0] if found.problems else ""
@@ -293,13 +309,13 @@ def _topic_report(entry: TopicEntry) -> TopicReport:
     )
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """sha256 of a file; of a folder, over the sorted lines of `sha256 size name` of its files."""
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     lines = [
-        f"{_digest(file)} {file.stat().st_size} {file.relative_to(path).as_posix()}\n"
+        f"{digest(file)} {file.stat().st_size} {file.relative_to(path).as_posix()}\n"
         for file in sorted(path.rglob("*"))
         if file.is_file()
     ]

@@ -58,7 +58,7 @@ def preview(log: str | Path, *, settings: Settings | None = None) -> Preview:
         TopicError: A glob matches no image topic.
     """
     settings = settings or Settings()
-    with open_log(Path(log)) as reader, tempfile.TemporaryDirectory() as folder:
+    with open_log(Path(log), settings.opening) as reader, tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         todo = plan(reader, settings, scratch)
         topics = tuple(

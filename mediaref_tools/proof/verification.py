@@ -73,8 +73,8 @@ def verify(
     manifest = Manifest.read(folder)
     with (
         closing(FramesTable(folder)) as table,
-        open_log(inside(folder, manifest.log)) as log,
-        nullcontext() if against is None else open_log(Path(against)) as source,
+        open_log(inside(folder, manifest.log), manifest.settings.opening) as log,
+        nullcontext() if against is None else open_log(Path(against), manifest.settings.opening) as source,
     ):
         found = check(folder, manifest, table, log, source, on_progress)
         psnr = found.psnr_db or {topic: table.psnr_db(topic) for topic in table.topics}
