@@ -143,7 +143,7 @@ class Hdf5Reader:
         stop = 2**63 if stop_ns is None else stop_ns
         budget = _BUDGET // max(1, len(wanted))
         blocks = [
-            Block(max(times.at(first), start), partial(self._load, topic, first, load, start, stop))
+            Block(max(times.at(first), start), budget, partial(self._load, topic, first, load, start, stop))
             for topic in wanted
             if (times := topic.times) is not None
             for first, last, load in self._loads(file, topic, budget)
