@@ -125,6 +125,9 @@ def _show_dataset(dataset: DatasetSummary) -> None:
     crf = "default crf" if settings.crf is None else f"crf {settings.crf}"
     made = f"{settings.codec}, {crf}, gop {settings.gop}, {settings.record} records, "
     made += f"segments of {text.duration(settings.segment_ns)}"
+    made += "".join(f", {one.glob} {one.codec}" for one in settings.topic_codecs)
+    made += f", depth {settings.depth}" if settings.depth else ""
+    made += ", debayered" if settings.debayer else ""
     rows = [
         ("dataset", dataset.path),
         ("source", f"{source.name} ({source.container}), {text.plural(source.messages, 'message')}"),
