@@ -27,7 +27,7 @@ there is transparency, else as "natural".
 
 
 class Look(NamedTuple):
-    """The form of one frame's array: "rgb", "bgr", "rgba", "gray", "rgb16", "rgba16", "gray16", "metres" or "mosaic"."""
+    """The form of one frame's array: "rgb", "bgr", "rgba", "gray", "mosaic", "rgb16", "rgba16", "gray16", "metres"."""
 
     name: str
     channels: int
