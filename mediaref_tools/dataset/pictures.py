@@ -15,10 +15,11 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.media.still import Still
 from mediaref_tools.pixels.depth import depth_size, is_depth
-from mediaref_tools.pixels.encodings import canonical
-from mediaref_tools.pixels.file import file_frame, file_size
+from mediaref_tools.pixels.encodings import canonical, layout
+from mediaref_tools.pixels.file import file_frame, file_size, told_format
 from mediaref_tools.pixels.picture import FileBytes, PixelDecoder
 from mediaref_tools.pixels.policy import Policy
+from mediaref_tools.pixels.transport import is_zstd, peek_zstd, unpack_zstd
 
 __all__ = ["PictureReader", "can_read", "picture_facts", "picture_size"]
 
@@ -40,6 +41,8 @@ class PictureReader:
             ImageError: It can't be decoded.
             FrameError: It is of another size, or can't be given in that form.
         """
+        if is_zstd(image):
+            image = unpack_zstd(image)
         if image.kind == "raw" and canonical(image.encoding) == "32fc1":
             _put_floats(_floats(image), look, out)
             return
@@ -80,11 +83,27 @@ def can_read(image: ImageValue) -> bool:
 
 def picture_facts(image: ImageValue) -> Facts:
     """What tells the kind of an image that is not decoded."""
-    return Facts("", image.encoding, "") if image.kind == "raw" else Facts("", "", image.encoding)
+    if image.kind == "raw":
+        known = layout(image.encoding)
+        return Facts("" if known is None else known.pixel_format, image.encoding, "")
+    if is_zstd(image):
+        try:
+            raw = picture_facts(peek_zstd(image))
+        except ImageError:
+            return Facts("", "", image.encoding)
+        return raw._replace(encoding="", format=image.encoding, framing=raw.encoding)
+    if is_depth(image.encoding):
+        return Facts("gray16le", "", image.encoding)
+    return Facts("" if image.kind == "packet" else told_format(image.data), "", image.encoding)
 
 
 def picture_size(image: ImageValue) -> tuple[int, int]:
     """Height and width, as the message or the file's header tells; (0, 0) where neither does."""
+    if is_zstd(image):
+        try:
+            image = peek_zstd(image)
+        except ImageError:
+            return 0, 0
     if image.kind != "file":
         return image.height, image.width
     width, height = depth_size(image.data) if is_depth(image.encoding) else file_size(image.data)

@@ -23,7 +23,7 @@ from mediaref_tools.pixels.mosaic import demosaic
 from mediaref_tools.pixels.plane import coded_size, cropped, lay, plane
 from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.pixels.raw import raw_frame
-from mediaref_tools.pixels.transport import channels_are_swapped, unpack_zstd
+from mediaref_tools.pixels.transport import channels_are_swapped, is_zstd, unpack_zstd
 
 __all__ = ["FileBytes", "Picture", "PixelDecoder", "luma"]
 
@@ -42,6 +42,7 @@ class Picture(NamedTuple):
     """A decoded image: a frame of the coded size, of which the picture is the upper left `height` x `width`.
 
     Where it is not `lossless`, the frame is yuvj420p, or yuv420p of limited range where the source is; BT.601.
+    `framing` is what its payload said beside the pixels: see `DepthImage`; of the zstd transport, the encoding.
     """
 
     frame: av.VideoFrame
@@ -52,12 +53,13 @@ class Picture(NamedTuple):
 
 
 class FileBytes(NamedTuple):
-    """An image file that goes into a segment as it is. `codec` is libavcodec's."""
+    """An image file that goes into a segment as it is. `codec` is libavcodec's; `pixel_format` is of its values."""
 
     data: bytes | memoryview
     codec: str
     width: int
     height: int
+    pixel_format: str
 
 
 class PixelDecoder:
@@ -76,8 +78,9 @@ class PixelDecoder:
         """
         if image.kind == "packet":
             raise ImageError(f"{image.encoding!r} is a packet of video, no picture of its own")
-        if image.kind == "file" and image.encoding.strip().lower() == "zstd":
-            image = unpack_zstd(image)
+        if is_zstd(image):
+            raw = unpack_zstd(image)
+            return self._raw(raw)._replace(framing=raw.encoding)
         if image.kind == "raw" and sniff(image.data) in FILE_CODECS and layout(image.encoding) is None:
             return self._file(image)  # drivers put "jpeg" into raw images
         return self._raw(image) if image.kind == "raw" else self._file(image)
@@ -107,7 +110,7 @@ class PixelDecoder:
         # A mosaic that became a JPEG has had its loss; colour subsampling, or another round of it, would ruin it.
         as_it_is = media_type in self.policy.copied or (is_mosaic and media_type == "image/jpeg")
         if as_it_is and media_type in FILE_CODECS and not (is_mosaic and self.policy.debayer):
-            return FileBytes(image.data, FILE_CODECS[media_type], *size)
+            return FileBytes(image.data, FILE_CODECS[media_type], *size, frame.format.name)
         if channels_are_swapped(image.encoding) and frame.format.name not in ("gray", "yuvj400p", "gray16le"):
             frame = self._swapped(frame)
         frame = self._padded(frame)

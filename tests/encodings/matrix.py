@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -35,6 +36,17 @@ _SPELLINGS: dict[str, ImageEncoding] = {
     "16uc1": "16UC1", "32FC": "32FC1", "32fc1": "32FC1", "16UC3": "bgr16", "16UC4": "bgra16", "yuy2": "yuyv",
     "UYVY": "uyvy", "yuv420": "i420", "yuv420p": "i420", "NV12": "nv12", "BAYER_GBRG8": "bayer_gbrg8",
 }  # fmt: skip
+
+
+@cache
+def _values(encoding: ImageEncoding, size: tuple[int, int], first: int) -> NDArray[Any]:
+    return np.stack([numbered_pixels(number, encoding, size) for number in range(first, first + COUNT)])
+
+
+@cache
+def _scene(size: tuple[int, int], first: int) -> NDArray[np.uint8]:
+    return np.stack([numbered_image(number, *size[::-1]) for number in range(first, first + COUNT)])
+
 
 _ALPHA = (np.arange(80)[:, None] * 3 + np.arange(100)[None]).astype(np.uint8)
 
@@ -91,7 +103,7 @@ class Case(NamedTuple):
 
     def stored(self) -> NDArray[Any]:
         """The exact values that messages hold, (N, …): what "native" gives where nothing is lost."""
-        values = np.stack([numbered_pixels(number, self.encoding, self.size) for number in self.numbers()])
+        values = _values(self.encoding, self.size, self.first)
         if self.encoding in ("rgba16", "bgra16"):
             return np.concatenate((values, np.full((*values.shape[:3], 1), 65535, np.uint16)), axis=3)
         if self.see_through:
@@ -107,10 +119,10 @@ class Case(NamedTuple):
 
     def scene(self) -> NDArray[np.uint8]:
         """(N, H, W, 3) uint8 RGB."""
-        return np.stack([numbered_image(number, *self.size[::-1]) for number in self.numbers()])
+        return _scene(self.size, self.first)
 
     def depth_integers(self) -> NDArray[np.uint16]:
-        """The integers in a payload of compressedDepth."""
+        """The integers in a payload of compressedDepth, (N, H, W) uint16."""
         if self.encoding.endswith("16UC1"):
             return self.stored()
         return np.stack([quantised(rgb) for rgb in self.scene()])
