@@ -40,7 +40,7 @@ def formula(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     """ITU-T T.871, before it is rounded."""
     r, g, b = rgb.astype(float).T
     y = 0.299 * r + 0.587 * g + 0.114 * b
-    return np.clip(np.stack((y, (b - y) / 1.772 + 128, (r - y) / 1.402 + 128), axis=-1), 0, 255)
+    return np.asarray(np.clip(np.stack((y, (b - y) / 1.772 + 128, (r - y) / 1.402 + 128), axis=-1), 0, 255))
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8"])
