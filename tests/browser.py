@@ -31,6 +31,7 @@ _FLAGS = (
 
 _PAGE = """<!doctype html>
 <title>videos</title>
+<body>
 <script>
 const send = (path, body) => fetch(path, {method: "POST", body});
 const event = (video, name) => new Promise((done, failed) => {
@@ -44,20 +45,22 @@ async function show(name, times) {
   video.preload = "auto";
   const loaded = event(video, "loadeddata");
   video.src = name;
+  document.body.append(video);
   await loaded;
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
   const context = canvas.getContext("2d", {willReadFrequently: true});
   for (const [number, seconds] of times.entries()) {
+    // "seeked" may come before there is anything to draw.
+    const painted = new Promise(done => video.requestVideoFrameCallback(done));
     const sought = event(video, "seeked");
     video.currentTime = seconds;
-    await sought;
+    await Promise.all([sought, painted]);
     context.drawImage(video, 0, 0);
     const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
     await send(`${name}/${number}/${canvas.height}`, pixels);
   }
-  video.removeAttribute("src");
-  video.load();
+  video.remove();
 }
 
 (async () => {
@@ -76,7 +79,7 @@ def seen(
     """Let Chromium show videos.
 
     Args:
-        videos: Files by name.
+        videos: Files by name, each fit for a URL.
         seconds: At which times, the same in all.
         folder: An empty one for its profile.
         timeout: Seconds for all of them.
@@ -86,7 +89,7 @@ def seen(
     """
     assert CHROMIUM is not None
     files = {f"/{name}": path.read_bytes() for name, path in videos.items()}
-    page = _PAGE.replace("VIDEOS", json.dumps(dict.fromkeys(files, list(seconds))))
+    page = _PAGE.replace("VIDEOS", json.dumps({name: list(seconds) for name in files}))
     with FileServer({"/page.html": page.encode(), **files}) as server:
         process = subprocess.Popen(
             [CHROMIUM, *_FLAGS, f"--user-data-dir={folder / 'profile'}", f"{server.url}/page.html"],
