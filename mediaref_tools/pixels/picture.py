@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, sniff
+from mediaref_tools.pixels.colour import ACCURATE, full_range
 from mediaref_tools.pixels.depth import is_depth, read_depth
 from mediaref_tools.pixels.encodings import layout, mosaic
 from mediaref_tools.pixels.file import FILE_CODECS, file_frame
@@ -156,15 +157,18 @@ class PixelDecoder:
         name = frame.format.name
         if name in ("gray", "yuvj400p"):
             return Picture(_gray(frame), *size)
-        limited = name.startswith("yuv") and frame.color_range == ColorRange.MPEG
+        if not name.startswith("yuv"):
+            return Picture(full_range(frame, self._reformatter), *size)
+        limited = frame.color_range == ColorRange.MPEG
         if name != ("yuv420p" if limited else "yuvj420p"):
             kind = ColorRange.MPEG if limited else ColorRange.JPEG
             frame = self._reformatter.reformat(
                 frame,
                 format="yuv420p" if limited else "yuvj420p",
-                src_color_range=kind if limited else ColorRange.JPEG,
+                src_color_range=kind,
                 dst_colorspace=Colorspace.ITU601,
                 dst_color_range=kind,
+                interpolation=ACCURATE,
                 threads=1,
             )
         return Picture(frame, *size)
@@ -185,7 +189,9 @@ class PixelDecoder:
         name = frame.format.name
         exact = {"rgb24": "bgr24", "bgr24": "rgb24", "rgba": "bgra", "rgb48le": "bgr48le", "rgba64le": "bgra64le"}
         if name not in exact:  # YUV
-            frame = self._reformatter.reformat(frame, format="rgb24", src_color_range=ColorRange.JPEG, threads=1)
+            frame = self._reformatter.reformat(
+                frame, format="rgb24", src_color_range=ColorRange.JPEG, interpolation=ACCURATE, threads=1
+            )
         whole = av.VideoFrame(frame.width, frame.height, exact.get(frame.format.name, "bgr24"))
         rows = cropped(frame, 0, frame.width, frame.height)
         plane(whole, 0)[:, : rows.shape[1]] = rows
