@@ -46,7 +46,7 @@ def test_the_page_says_what_we_do(tmp_path: Path) -> None:
     marks = ("| rosbag1 |", "| rosbag2 |", "| mcap |")
     lines = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(marks)]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    assert [[*row[:3], *row[5:]] for row in cells] == [
+    assert [[*row[:3], *row[6:]] for row in cells] == [
         [container, name, str(there), str(found), said] for container, name, there, found, said, _ in ours(tmp_path)
     ], "run python -m tests.bench.recovery"
 
