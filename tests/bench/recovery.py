@@ -122,8 +122,7 @@ def ours(folder: Path) -> Iterator[tuple[str, str, int, int, str, Path]]:
 
 
 def table(folder: Path) -> Iterator[str]:
-    heads = f"container | fault (a log of {COUNT} messages) | there | rosbags | rosbag reindex | mcap | ours | it says"
-    yield f"| {heads} |"
+    yield f"| container | fault, of {COUNT} messages | there | rosbags | rosbag reindex | mcap | ours | and it says |"
     yield "|---|---|---:|---:|---:|---:|---:|---|"
     for container, name, there, found, said, path in ours(folder):
         stock = f"{by_rosbags(path)} | {by_reindex(path)} | {by_mcap(path)}"

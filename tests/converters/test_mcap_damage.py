@@ -321,10 +321,11 @@ def test_uncompressed_chunks_are_counted_by_their_heads_alone(tmp_path: Path) ->
         assert stats[1] == (9, 9 * 9000 + 36, 0, 8)
 
 
-def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", ["zstd", "no-summary"])
+def test_memory_does_not_grow_with_the_log(tmp_path: Path, variant: str) -> None:
     peaks = []
     for messages in (1000, 10_000):
-        write_log(tmp_path / str(messages), messages=messages, chunk_size=20_000, **VARIANTS["zstd"])
+        write_log(tmp_path / str(messages), messages=messages, chunk_size=20_000, **VARIANTS[variant])
         tracemalloc.start()
         with McapReader(tmp_path / str(messages)) as reader:
             assert sum(1 for _ in reader.messages()) == messages
@@ -401,3 +402,14 @@ def test_a_chunk_of_countless_messages_is_left_out(tmp_path: Path, monkeypatch: 
     times, losses = read(tmp_path / "a")
     assert times == [i for i in range(100) if not 40 <= i < 50]
     assert "more than 50 records" in losses[0].what
+
+
+def test_what_only_looks_like_records_is_not_taken_for_them(tmp_path: Path) -> None:
+    short = struct.pack("<BQ", 5, 2) + b"ab"  # a message has 22 bytes at least
+    lying = struct.pack("<BQ", 7, 20) + struct.pack("<HI", 1, 100) + bytes(14)  # an index of other than its length
+    for fakes in (short * 50, lying * 50, struct.pack("<BQ", 15, 9) + bytes(9), bytes(3) + struct.pack("<BQ", 6, 60)):
+        data = [*declared(), message(1, 1), bytes(9), fakes, message(1, 2), message(1, 3)]
+        raw_log(tmp_path / "a", data, [*declared(), statistics(3)])
+        times, losses = read(tmp_path / "a")
+        assert times == [1, 2, 3]
+        assert ["are no records" in loss.what for loss in losses] == [True]

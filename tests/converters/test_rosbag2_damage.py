@@ -122,9 +122,10 @@ def test_a_branch_that_leads_nowhere_costs_nothing(tmp_path: Path) -> None:
     assert "300 messages of at least 300" in loss.what
 
 
-def test_pages_of_zeros_in_the_middle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("indexed", [True, False])
+def test_pages_of_zeros_in_the_middle(tmp_path: Path, *, indexed: bool) -> None:
     rows = big(60)
-    path = by_sqlite(tmp_path / "log.db3", rows)
+    path = by_sqlite(tmp_path / "log.db3", rows, index=indexed)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2048 * 1024
     data[middle : middle + 20 * 1024] = bytes(20 * 1024)
@@ -147,18 +148,39 @@ def test_metadata_says_how_many_a_damaged_file_has_lost(tmp_path: Path) -> None:
     assert "at least" not in loss.what
 
 
+def overflow(data: bytearray, number: int) -> list[int]:
+    """Where the pages lie that continue a message of `big`."""
+    filling = bytes([number]) * 900
+    return [at for at in range(0, len(data), 1024) if data[at] != 0x0D and data[at + 4 : at + 904] == filling]
+
+
 def test_rows_that_share_a_page_are_not_read_twice(tmp_path: Path) -> None:
-    """Pages that many rows claim to go on in would make reading quadratic."""
+    """Pages that many rows claim to go on in would make reading quadratic, and mix messages up."""
     path = by_sqlite(tmp_path / "log.db3", big(20))
     data = bytearray(path.read_bytes())
-    first = data.find(bytes([4]) * 900) // 1024  # pages of message 4, after its first
-    for page in range(first, len(data) // 1024):
-        if data[page * 1024] != 0x0D:
-            data[page * 1024 : page * 1024 + 4] = first.to_bytes(4, "big")
+    second = overflow(data, 4)[1] // 1024 + 1
+    for number in range(5, 20):
+        first = overflow(data, number)[0]
+        data[first : first + 4] = second.to_bytes(4, "big")
+    data[0:100] = data[0:28] + (1 << 20).to_bytes(4, "big") + data[32:100]  # SQLite refuses it at once
     path.write_bytes(data)
     with opened(path) as reader:
-        assert [m.log_time_ns for m in reader.messages()] == [0, 1, 2, 3]
-        assert [loss.messages for loss in reader.losses] == [16]
+        assert [m.log_time_ns for m in reader.messages()] == [0, 1, 2, 3, 4]
+        assert [loss.messages for loss in reader.losses] == [15]
+
+
+def test_a_row_that_does_not_end_where_it_should_is_damaged(tmp_path: Path) -> None:
+    path = by_sqlite(tmp_path / "log.db3", big(9))
+    data = bytearray(path.read_bytes())
+    last = overflow(data, 7)[-1]
+    nxt = int.from_bytes(data[last : last + 4], "big")
+    last = (nxt - 1) * 1024 if nxt else last
+    data[last : last + 4] = (2).to_bytes(4, "big")
+    data[0:100] = data[0:28] + (1 << 20).to_bytes(4, "big") + data[32:100]
+    path.write_bytes(data)
+    with opened(path) as reader:
+        assert [m.log_time_ns for m in reader.messages()] == [0, 1, 2, 3, 4, 5, 6, 8]
+        assert [loss.messages for loss in reader.losses] == [1]
 
 
 @pytest.mark.parametrize(
