@@ -9,8 +9,6 @@ import h5py
 import numpy as np
 
 import mediaref_tools as mrt
-from mediaref_tools.conversion.batch import convert_folder
-from mediaref_tools.episode import open_episode
 from mediaref_tools.sample import numbered_image
 
 CAMERAS = ("cam_high", "cam_low")
@@ -32,7 +30,7 @@ def sample(dataset: Path, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
     The first line said `h5py.File(path)`; the others are as they were.
     """
-    with open_episode(dataset) as root:
+    with mrt.open_episode(dataset) as root:
         steps = root["/action"].shape[0]
         start = np.random.default_rng(seed).integers(steps)
         qpos = root["/observations/qpos"][start]
@@ -48,7 +46,7 @@ def main() -> None:
         for number in range(3):
             record(episodes / f"episode_{number}.hdf5", steps=30)
 
-        report = convert_folder(episodes, datasets)  # `mediaref convert episodes/ --out datasets/`
+        report = mrt.convert_folder(episodes, datasets)  # `mediaref convert episodes/ --out datasets/`
         print(f"{report.converted} episodes, {report.bytes_in / 1e6:.1f} MB -> {report.bytes_out / 1e6:.2f} MB")
 
         for seed in range(3):
