@@ -19,6 +19,7 @@ from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.reftable import NO_PTS
 
+from .hdf5_compare import differing
 from .hdf5_copy import copy_attributes, copy_tree
 from .hdf5_file import Tree, address, reading
 from .hdf5_pictures import Pictures
@@ -68,7 +69,7 @@ class Hdf5Writer:
         options: OpenOptions,
     ) -> None:
         self._source, self._path, self._out, self._options = source, path, out, options
-        self._survey = survey
+        self._tree, self._survey = tree, survey
         wanted = {name: topic for name, topic in survey.topics.items() if name in topics and topic.pictures is not None}
         self._wanted = {tree.datasets[name]: topic for name, topic in wanted.items()}
         self._repeats = {tree.datasets[name]: (name, base) for name, base in survey.repeats.items() if base in wanted}
@@ -144,8 +145,22 @@ class Hdf5Writer:
             for path, (column, base) in self._repeating.items():
                 with reading(self._path, path):
                     self._repeat(path, column, base)
+            self._prove()
             self._file.close()
             self._finish()
+
+    def _prove(self) -> None:
+        """Compare what was carried over.
+
+        Raises:
+            OutputError: Something differs.
+        """
+        gone = self._wanted.keys() | self._repeats.keys()
+        copied = (path for path, place in self._tree.datasets.items() if place not in gone)
+        with reading(self._path):
+            wrong = next(differing(self._source, self._file, copied), None)
+        if wrong is not None:
+            raise OutputError(f"{wrong} was not carried over as it is; please report this: {self._out}")
 
     def _repeat(self, path: str, column: RefColumn, base: str) -> None:
         """Refer to the pictures of `base`, mostly one row on; what it does not have stands in the reference itself."""

@@ -36,7 +36,7 @@ def open_episode(dataset: str | PathLike[str]) -> Episode:
         DatasetError: It is no dataset, not of an HDF5 file, or that can't be read.
 
     Examples:
-        >>> with open_episode("episode_0/") as root:
+        >>> with mrt.open_episode("episode_0/") as root:
         ...     image = root["/observations/images/cam_high"][3]  # (H, W, 3) uint8, decoded
         ...     qpos = root["/observations/qpos"][3]  # as h5py reads it
         ...     print(image.shape, image.dtype, qpos.shape, root["/observations/images/cam_high"].shape)

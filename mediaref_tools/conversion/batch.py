@@ -91,7 +91,7 @@ def convert_folder(
         OutputError: `out` lies within the folder, or the folder within `out`.
 
     Examples:
-        >>> report = convert_folder("episodes/", "datasets/", settings=mrt.Settings(fps="50"))
+        >>> report = mrt.convert_folder("episodes/", "datasets/", settings=mrt.Settings(fps="50"))
         >>> report.converted, report.failed, report.lossless
         (2, 0, True)
     """

@@ -333,6 +333,17 @@ def test_vlen_jpeg_with_times_and_rows_that_are_empty_or_cut(tmp_path: Path) -> 
         assert camera.status.tolist() == ["video", "embedded", "video", "embedded", "video", "video"]
 
 
+@pytest.mark.parametrize("make", [hdf5logs.aloha_compressed, hdf5logs.robotwin])
+def test_padding_is_no_part_of_the_file_and_compress_len_not_believed(tmp_path: Path, make: Any) -> None:
+    with opened(make(tmp_path / "x.hdf5"), fps=Fraction(10)) as reader:
+        (first, *_) = sorted(channel.topic for channel in reader.channels)
+        files = [bytes(reader.image(message).data) for message in reader.messages([first])]
+        rows = [bytes(message.data) for message in reader.messages([first])]
+    rgb = hdf5logs.pictures(range(6))
+    assert files == [hdf5logs.jpeg(np.ascontiguousarray(each[..., ::-1])) for each in rgb]
+    assert len({len(row) for row in rows}) == 1  # a message is its row as it lies
+
+
 @pytest.mark.parametrize("kind", ["opaque", "png", "vlen string"])
 def test_other_rows_that_hold_image_files(tmp_path: Path, kind: str) -> None:
     rgb = hdf5logs.pictures(range(4))

@@ -9,9 +9,10 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
+from mediaref_tools.converters.hdf5_compare import differing
 
 import mediaref_tools as mrt
-from mediaref_tools.errors import LogError
+from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.plugins import open_log
 
 from . import hdf5logs
@@ -228,3 +229,38 @@ def test_pictures_behind_the_filters_of_hdf5plugin(tmp_path: Path, plugin: str) 
             "cam", data=hdf5logs.pictures(range(3)), chunks=(1, 64, 96, 3), **getattr(hdf5plugin, plugin)()
         )
     assert proved(log, tmp_path / "out", fps=10).frames == 3
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip", "text", "vlen", "compound", "shape"])
+def test_what_was_not_carried_over_as_it_is_is_found(tmp_path: Path, kind: str) -> None:
+    texts = np.dtype([("text", h5py.string_dtype()), ("number", "i4")])
+    with h5py.File(tmp_path / "a.h5", "w") as one, h5py.File(tmp_path / "b.h5", "w") as two:
+        for file, last in ((one, 1), (two, 2)):
+            for name, end in (("same", 0), ("other", last)):
+                data = np.arange(5000.0).reshape(500, 10)
+                data[499, 8:] = np.nan, end
+                if kind == "text":
+                    file[name] = np.array(["a", "b", str(end)], h5py.string_dtype())
+                elif kind == "vlen":
+                    file.create_dataset(name, (2,), h5py.vlen_dtype("f8"))[1] = data.ravel()
+                elif kind == "compound":
+                    file[name] = np.array([("x", 1), ("x", end)], texts)
+                elif kind == "gzip":
+                    file.create_dataset(name, data=data, compression="gzip", chunks=(50, 10))
+                else:
+                    file[name] = data if kind == "plain" else data[end:]
+        assert list(differing(one, two, ["same", "other"])) == ["other"]
+
+
+def test_conversion_stops_where_something_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = hdf5logs.aloha(tmp_path / "x.hdf5", 3)
+    plain = h5py.h5o.copy
+
+    def careless(*arguments: Any) -> None:
+        plain(*arguments)
+        h5py.Group(arguments[2])[arguments[3].decode()][-1, -1] = 0.25
+
+    monkeypatch.setattr(h5py.h5o, "copy", careless)
+    with pytest.raises(OutputError, match="action was not carried over"):
+        mrt.convert(log, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

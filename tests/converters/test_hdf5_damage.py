@@ -244,6 +244,7 @@ def test_what_can_t_be_times_is_refused_and_told(tmp_path: Path, values: Any) ->
         (np.arange(6) * 20_000, "us"),
         (np.arange(6) * 20_000_000, "ns"),
         (np.arange(6) * 0.02, "s"),
+        (3 * 10**12 + np.arange(6) * 20_000_000, "ns"),  # since boot
         (1_700_000_000_000 + np.arange(6) * 20, "ms"),
         (1_700_000_000_000_000 + np.arange(6) * 20_000, "us"),
         (1_700_000_000_000_000_000 + np.arange(6) * 20_000_000, "ns"),
