@@ -90,13 +90,13 @@ def seen(
     assert CHROMIUM is not None
     files = {f"/{name}": path.read_bytes() for name, path in videos.items()}
     page = _PAGE.replace("VIDEOS", json.dumps({name: list(seconds) for name in files}))
-    with FileServer({"/page.html": page.encode(), **files}) as server:
+    with FileServer({"/page.html": page.encode(), **files}) as server, (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
             [CHROMIUM, *_FLAGS, f"--user-data-dir={folder / 'profile'}", f"{server.url}/page.html"],
             env={**os.environ, "HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=(folder / "stderr").open("wb"),
+            stderr=stderr,
         )
         try:
             stop = time.monotonic() + timeout

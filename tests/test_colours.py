@@ -49,6 +49,8 @@ ALLOWED: Final = 2
 RIPPLES: Final = {"av1": 6}
 """The same for its single pixels: libsvtav1 at its default crf leaves waves of one level of chroma, which are two of
 blue, around what a patch has."""
+ROUNDED: Final = 0.5
+"""What a cell of the terminal may be off on top: it is the rounded mean of its pixels, ripples among them."""
 
 
 def patches(number: int) -> Pixels:
@@ -174,14 +176,14 @@ READERS: Final[tuple[Callable[[Path, str], list[Pixels]], ...]] = (
 )  # fmt: skip
 
 
-def check(frames: list[Pixels] | Pixels, name: str, codec: str) -> None:
+def check(frames: list[Pixels] | Pixels, name: str, codec: str, allowed: float = ALLOWED) -> None:
     assert len(frames) == FRAMES
     for number, rgb in enumerate(frames):
         error = middles(rgb) - expected(name, number)
         patch, pixel = np.abs(np.median(error, axis=1)), np.abs(error)
         worst = int(patch.max(axis=1).argmax())
         told = f"frame {number}: {patches(number)[worst].tolist()} is off by {np.median(error[worst], axis=0).tolist()}"
-        assert patch.max() <= ALLOWED, told
+        assert patch.max() <= allowed, told
         assert pixel.max() <= RIPPLES.get(codec, ALLOWED), f"{told}; single pixels by {pixel.max()}"
 
 
@@ -203,7 +205,7 @@ def test_colours_are_those_of_the_source(
     if name == "jpeg-swapped" and codec in ("lossless", "copy") and read in (by_pyav, by_video_decoder):
         # The file is in the segment as it was: what says that its channels are swapped is its message.
         frames = [rgb[..., ::-1] for rgb in frames]
-    check(frames, name, codec)
+    check(frames, name, codec, ALLOWED + ROUNDED if read is by_the_player else ALLOWED)
 
 
 @pytest.mark.parametrize("read", [by_the_reader, by_pillow, by_the_player], ids=lambda read: read.__name__)
