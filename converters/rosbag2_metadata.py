@@ -105,6 +105,7 @@ def retyped(text: str, types: Mapping[str, RecordType]) -> str:
             # a key without a value has no place of its own in the text; without a hash, nothing is said that is wrong
             if node is not None and node.start_mark.index < node.end_mark.index:
                 span, quote = _span(text, node)
+                quote = quote if value else '"'  # nothing at all would be a null
                 spans[span] = f"{quote}{value}{quote}"
     pieces, done = [], 0
     for (start, stop), value in sorted(spans.items()):
