@@ -21,6 +21,7 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, OpenOptions, Record, RecordKind
 from mediaref_tools.recordjson import json_record
 
+from .hdf5_extras import extras
 from .hdf5_file import is_hdf5, open_file, reading, walk
 from .hdf5_records import recorded
 from .hdf5_rows import image_of, read_rows, spans
@@ -221,6 +222,16 @@ class Hdf5Reader:
             return None
         with reading(self.path, message.channel.topic):
             return recorded(found.ref, self._opened()[message.channel.topic].attrs)
+
+    def extras(self, replaced: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """What the file holds beside the pictures of some topics: see `mediaref_tools.log.WholeReader`.
+
+        Raises:
+            LogError: It can't be read.
+        """
+        repeating = {path for path, base in self._survey.repeats.items() if base in replaced}
+        with reading(self.path):
+            yield from extras(self._opened(), self._tree, {*replaced, *repeating})
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Hdf5Writer:  # noqa: ARG002
         """Start the same file anew at `out`. Records are compound `(uri, pts_ns)`, whatever `kind` says.

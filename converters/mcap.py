@@ -12,6 +12,7 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
 
 from . import imagemsg
+from .mcap_extras import extras
 from .mcap_index import Index, Span
 from .mcap_scan import scan
 from .mcap_source import MAGIC, Source
@@ -151,6 +152,15 @@ class McapReader:
         """The metadata records (`mcap.records.Metadata`) in file order; a broken one is a `Loss`."""
         self._index.source.check_open()
         return self._index.metadata()
+
+    def extras(self, replaced: Collection[str]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG002 - none is a topic's
+        """Attachments, metadata and records of unknown opcodes: see `mediaref_tools.log.WholeReader`.
+
+        Raises:
+            LogError: The log is closed.
+        """
+        self._index.source.check_open()
+        return extras(self._index)
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> LogWriter:
         """Start the same log anew in the file `out`, compressed as a whole if the source is.

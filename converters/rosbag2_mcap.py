@@ -181,6 +181,16 @@ class Rosbag2McapReader:
         """
         return imagemsg.record(inflated_message(message))
 
+    def extras(self, replaced: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """What its files hold beside messages: see `mediaref_tools.log.WholeReader`.
+
+        Raises:
+            LogError: The log is closed.
+        """
+        self._check_open()
+        for split in self._splits:
+            yield from split.reader.extras(replaced)
+
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag2McapWriter:
         """Start the same log anew in the folder `out`; see `mediaref_tools.log.LogReader.rewriter`.
 

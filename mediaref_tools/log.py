@@ -32,6 +32,7 @@ __all__ = [
     "Record",
     "RecordKind",
     "Role",
+    "WholeReader",
 ]
 
 NOTE: Final = "mediaref:note"
@@ -220,6 +221,19 @@ class LogReader(Protocol):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class WholeReader(Protocol):
+    """What a `LogReader` has besides if its container holds more than messages. It is proved to be carried over."""
+
+    def extras(self, replaced: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Attachments, metadata, datasets of other things: each by a name for people, with a hash of all that it is.
+
+        Args:
+            replaced: Topics whose images were replaced: they are no extras.
+        """
+        ...
 
 
 class Converter(Protocol):
