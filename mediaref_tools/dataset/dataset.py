@@ -23,6 +23,8 @@ from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.dataset.refindex import TABLE_SUFFIXES, Found, RefIndex, logged_refs, tabled_refs
 from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.errors import DatasetError, FrameError, LogNotFound, TopicError
+from mediaref_tools.media.crew import Crew
+from mediaref_tools.media.gopdecoder import GopDecoders
 from mediaref_tools.media.storage import StorageOptions
 from mediaref_tools.media.trust import Trust, inside
 
@@ -156,6 +158,7 @@ def open_dataset(
     *,
     allow: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     storage_options: StorageOptions | None = None,
+    threads: int | None = None,
 ) -> Dataset:
     """Open a dataset folder that `convert` made, or any log or table that holds references.
 
@@ -169,11 +172,13 @@ def open_dataset(
         allow: What else references may name: folders; schemes with their colon ("s3:"); beginnings of addresses
             ("https://host/data"); "*" for everything. A dataset's own segments always lie in its folder.
         storage_options: For fsspec, where references name addresses that are allowed.
+        threads: How many decode at once, for all topics together; None for one a core that this process may use.
 
     Raises:
         DatasetError: It is none, it is not whole, or it holds no references.
         LogError: It is a log that can't be read.
         RefError: A table's row holds no reference.
+        FrameError: Less than one thread.
 
     Examples:
         >>> with mrt.open_dataset("drive/") as dataset:
@@ -194,15 +199,19 @@ def open_dataset(
     if not os.path.lexists(path):
         raise LogNotFound(f"no such file or folder: {path}")
     with ExitStack() as opened:
+        crew = Crew(threads)
+        opened.callback(crew.close)
         topics: dict[str, Topic] = {}
         manifest = None
         if path.is_dir() and ((path / MANIFEST).exists() or not _is_log_folder(path)):
             manifest = Manifest.read(path)
             table = FramesTable(path)
             opened.callback(table.close)
+            decoders = GopDecoders(crew.threads)
+            opened.callback(decoders.close)
             for entry in manifest.topics:
                 index = TableIndex(path, entry, table)
-                topics[entry.topic] = Topic(entry.topic, index, SegmentSource(path, index))
+                topics[entry.topic] = Topic(entry.topic, index, SegmentSource(path, index, crew, decoders))
             kept = KeptLog(inside(path, manifest.log), manifest.settings.opening)
             opened.callback(kept.close)
             for one in manifest.kept:

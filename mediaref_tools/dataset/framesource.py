@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.dataset.decoder import SegmentDecoder
+from mediaref_tools.dataset.decoder import holds_files, segment_table, tag
 from mediaref_tools.dataset.frameindex import TableIndex
 from mediaref_tools.dataset.looks import Facts, Look
 from mediaref_tools.dataset.pictures import PictureReader
 from mediaref_tools.dataset.rendering import Renderer
 from mediaref_tools.errors import DatasetError, FrameError, ImageError, MediaError, MediarefError
 from mediaref_tools.image import ImageValue
+from mediaref_tools.media.crew import Crew, Tools
 from mediaref_tools.media.datauri import DataURI
+from mediaref_tools.media.gop import Group, PacketTable
+from mediaref_tools.media.gopdecoder import GopDecoders
 from mediaref_tools.media.opening import open_still
+from mediaref_tools.media.packetfile import PacketFile
 from mediaref_tools.media.still import Still
 from mediaref_tools.media.storage import StorageOptions
 from mediaref_tools.media.trust import Trust, inside
@@ -47,56 +53,83 @@ class FrameSource(Protocol):
 
 
 class SegmentSource:
-    """Frames of a converted topic."""
+    """Frames of a converted topic. Any thread may ask."""
 
-    def __init__(self, dataset: Path, index: TableIndex) -> None:
+    def __init__(self, dataset: Path, index: TableIndex, crew: Crew, decoders: GopDecoders) -> None:
         self._dataset, self._index = dataset, index
-        self._renderer = Renderer()
-        self._pictures = PictureReader()
+        self._crew, self._decoders = crew, decoders
+        self._renderers, self._pictures = Tools(Renderer), Tools(PictureReader)
+        self._tables: dict[int, PacketTable] = {}
 
     def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
-        """As `FrameSource.decode`."""
+        """As `FrameSource.decode`: groups of pictures side by side, or in threads of one decoder where they are few."""
         segments, members = self._index.places
         facts = self._index.facts(indices)
+        tasks: list[Callable[[], None]] = []
+        groups: list[Callable[[int], None]] = []
         for segment in np.unique(segments[indices]).tolist():
             mine = np.flatnonzero(segments[indices] == segment).tolist()
             if segment < 0:
-                for at in mine:
-                    self._embedded(int(indices[at]), facts[at], look, outs[at])
+                tasks += [partial(self._embedded, int(indices[at]), facts[at], look, outs[at]) for at in mine]
                 continue
             numbers = np.searchsorted(members[segment], indices[mine]).tolist()
-            place = dict(zip(numbers, mine, strict=True))
-            decoder = self._decoder(segment, members[segment])
-            if self._index.entry.segments[segment].codec in ("mjpeg", "png"):
-                # As any other file: with its channels as its format says, its inks, palette or 16 bits.
-                for number, data in decoder.files(numbers):
-                    at = place[number]
-                    self._file(int(indices[at]), data, facts[at], look, outs[at])
+            if holds_files(self._index.entry.segments[segment]):
+                tasks += [
+                    partial(self._file, int(indices[at]), segment, number, facts[at], look, outs[at])
+                    for number, at in zip(numbers, mine, strict=True)
+                ]
                 continue
-            for number, frame in decoder.frames(numbers):
-                at = place[number]
-                self._renderer.into(frame, facts[at], look, outs[at])
+            place = dict(zip(numbers, mine, strict=True))
+            for group in self._table(segment).groups(numbers):
+                put = {number: (facts[place[number]], outs[place[number]]) for number in group.wanted}
+                groups.append(partial(self._group, segment, group, put, look))
+        threads = max(1, self._crew.threads // max(1, len(groups) + len(tasks)))
+        self._crew.run([*(partial(group, threads) for group in groups), *tasks])
 
-    def _file(self, index: int, data: bytes, facts: Facts, look: Look, out: NDArray[Any]) -> None:
+    def _group(
+        self, segment: int, group: Group, put: dict[int, tuple[Facts, NDArray[Any]]], look: Look, threads: int
+    ) -> None:
+        with self._renderers.one() as renderer, self._open(segment) as file:
+            entry = self._index.entry.segments[segment]
+
+            def render(number: int, frame: av.VideoFrame) -> None:
+                tag(frame, entry)
+                facts, out = put[number]
+                renderer.into(frame, facts, look, out)
+
+            self._decoders.decode(file, self._table(segment), group, threads, render)
+
+    def _file(self, index: int, segment: int, number: int, facts: Facts, look: Look, out: NDArray[Any]) -> None:
+        """A frame that is a file, read as any other: with its channels as its format says, its inks or palette."""
+        table = self._table(segment)
+        with self._open(segment) as file:
+            data = file.read(int(table.offset[number]), int(table.size[number]))
         try:
-            self._pictures.into(ImageValue(data, facts.format, "file"), look, out)
+            with self._pictures.one() as pictures:
+                pictures.into(ImageValue(data, facts.format, "file"), look, out)
         except (ImageError, MediaError) as error:
             raise DatasetError(
                 f"{self._index.entry.topic} frame {index} is damaged: {error}: {self._dataset}"
             ) from error
 
-    def _decoder(self, segment: int, members: NDArray[np.int64]) -> SegmentDecoder:
-        entry = self._index.entry.segments[segment]
-        offset, size = self._index.packets
-        path = inside(self._dataset, entry.uri)
-        keyframe, pts_ns = self._index.keyframes[members], self._index.pts_ns[members]
-        return SegmentDecoder(path, entry, offset[members], size[members], keyframe, pts_ns)
+    def _open(self, segment: int) -> PacketFile:
+        return PacketFile(inside(self._dataset, self._index.entry.segments[segment].uri), "segment", DatasetError)
+
+    def _table(self, segment: int) -> PacketTable:
+        if segment not in self._tables:
+            members = self._index.places[1][segment]
+            offset, size = (column[members] for column in self._index.packets)
+            keyframe, pts_ns = self._index.keyframes[members], self._index.pts_ns[members]
+            table = segment_table(self._index.entry.segments[segment], offset, size, keyframe, pts_ns)
+            return self._tables.setdefault(segment, table)  # the same for all threads: decoders go by which it is
+        return self._tables[segment]
 
     def _embedded(self, index: int, facts: Facts, look: Look, out: NDArray[Any]) -> None:
         uri, entry = self._index.uris[index], self._index.entry
         try:
             data = DataURI.from_uri(uri)
-            self._pictures.into(ImageValue.embedded(data.decoded_data, data.mimetype, facts.format), look, out)
+            with self._pictures.one() as pictures:
+                pictures.into(ImageValue.embedded(data.decoded_data, data.mimetype, facts.format), look, out)
         except MediarefError as error:
             head = uri[:60].partition(",")[0].partition(";")[0].removeprefix("data:")
             raise FrameError(

@@ -1,0 +1,206 @@
+"""Decoders that stay where they stand, so that a frame further ahead in a group is not decoded from its keyframe.
+
+Frames come out pixel for pixel as sequential decoding gives them: what is left out are packets that no other frame
+needs, and what lies before a keyframe.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import av
+
+from mediaref_tools.limits import MAX_PIXELS
+from mediaref_tools.media.gop import Coding, Group, PacketTable, is_disposable
+from mediaref_tools.media.packetfile import PacketFile
+
+__all__ = ["GopDecoders"]
+
+_IDLE_PIXELS = 2**24  # of the pictures of all decoders left standing: each holds a few of its own
+_IDLE = 32
+_WORTH_THREADS = 4  # packets: below, starting a decoder of several threads costs more than it gains
+_LINGER = 24  # packets beyond the last wanted one that are decoded rather than give up the place
+
+
+class _Decoder:
+    """libavcodec's decoder, and where it stands. For one thread at a time."""
+
+    def __init__(self, coding: Coding, threads: int, *, strict: bool = False) -> None:
+        context = av.CodecContext.create(coding.decoder, "r")
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
+        if coding.extradata:
+            context.extradata = coding.extradata
+        if coding.decoder == "ffv1":  # whose packets do not tell the size
+            context.width, context.height = coding.width, coding.height
+        context.thread_count = threads
+        context.thread_type = "FRAME"
+        # Strictly, H.264 that does not tell how far its frames are out of order is taken to be so as far as it may.
+        context.options = {"max_pixels": str(MAX_PIXELS)} | ({"strict": "strict"} if strict else {})
+        self.coding, self.threads, self._context, self._strict = coding, threads, context, strict
+        self.table: PacketTable | None = None
+        self._first, self._fed, self._reached = -1, 0, -1
+        self._drained = False
+        self._inside: set[int] = set()  # fed, and not given out yet
+        self._last: tuple[int, av.VideoFrame] | None = None
+
+    def is_ahead(self, table: PacketTable, group: Group) -> bool:
+        """Whether all wanted frames are still to come from where it stands."""
+        if self.table is not table or self._first != group.first:
+            return False
+        last = self._last[0] if self._last else -1
+        wanted = [number for number in group.wanted if number != last]
+        if self._drained and wanted:
+            return False
+        return all(number >= self._fed or number in self._inside for number in wanted)
+
+    def was_before(self, table: PacketTable, group: Group) -> bool:
+        """Whether its last frames lay before the wanted ones in their group: somebody is going through it."""
+        return self.table is table and self._first == group.first and self._reached < group.wanted[0]
+
+    def frames(self, file: PacketFile, table: PacketTable, group: Group) -> Iterator[tuple[int, av.VideoFrame]]:
+        """The wanted frames, in the order in which they are shown."""
+        going = self.was_before(table, group)
+        if not self.is_ahead(table, group):
+            self._enter(table, group)
+        self._reached = group.wanted[-1]
+        todo = set(group.wanted)
+        if self._last is not None and self._last[0] in todo:
+            todo.remove(self._last[0])
+            yield self._last
+        if not todo:
+            return
+        stop = group.wanted[-1] + 1
+        skip = 0 if self._strict else table.length_bytes
+        for number, data in file.packets(table, self._fed, stop):
+            self._fed = number + 1
+            if not (skip and number not in todo and is_disposable(data, skip)):
+                yield from self._feed(number, data, todo)
+        if todo and going:
+            for number, data in file.packets(table, self._fed, min(stop + _LINGER, table.end(group))):
+                self._fed = number + 1
+                yield from self._feed(number, data, todo)
+                if not todo:
+                    return
+        if todo:
+            self._drained = True
+            yield from self._taken(self._context.decode(None), todo)
+
+    def _enter(self, table: PacketTable, group: Group) -> None:
+        self._context.flush_buffers()
+        self.table, self._first, self._fed = table, group.first, group.first
+        self._drained, self._last = False, None
+        self._inside.clear()
+
+    def _feed(self, number: int, data: memoryview, todo: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        packet = av.Packet(cast("bytes", data))
+        packet.pts = packet.dts = number
+        self._inside.add(number)
+        yield from self._taken(self._context.decode(packet), todo)
+
+    def _taken(self, frames: list[av.VideoFrame], todo: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        for frame in frames:
+            number = frame.pts
+            if number is None:
+                continue
+            self._inside.discard(number)
+            if number in todo:
+                todo.remove(number)
+                self._last = (number, frame)
+                yield number, frame
+
+
+class GopDecoders:
+    """Decoders left standing, a bounded number. Any thread may ask; a fork has its own."""
+
+    def __init__(self, threads: int) -> None:
+        """`threads` is how many ask at once, and how many a decoder may have of its own."""
+        self._threads = threads
+        self._start()
+
+    def _start(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[_Decoder] = []  # the one that was used last is the last
+        self._process = os.getpid()
+
+    def __getstate__(self) -> int:
+        return self._threads
+
+    def __setstate__(self, threads: int) -> None:
+        self._threads = threads
+        self._start()
+
+    def decode(
+        self,
+        file: PacketFile,
+        table: PacketTable,
+        group: Group,
+        threads: int,
+        put: Callable[[int, av.VideoFrame], None],
+    ) -> None:
+        """Decode the wanted frames of a group, and hand each to `put` with its number.
+
+        Args:
+            file, table, group: What to decode.
+            threads: For this group alone.
+            put: Called in this thread. The frame is not to be kept or changed.
+
+        Raises:
+            MediarefError: The file is missing, cut or damaged; or what `put` raised.
+        """
+        todo = set(group.wanted)
+        decoder = self._take(table, group, threads)
+        for _ in range(2):
+            cause: Exception | None = None
+            try:
+                for number, frame in decoder.frames(file, table, group):
+                    put(number, frame)
+                    todo.discard(number)
+            except (av.FFmpegError, ValueError) as error:
+                cause = error
+            if not todo:
+                self._give(decoder)
+                return
+            # Once more, with nothing left out and nothing guessed.
+            group = Group(group.first, tuple(sorted(todo)))
+            decoder = _Decoder(table.coding, 1, strict=True)
+        if cause is not None:
+            raise file.damaged(f" near frame {min(todo)}: {cause}") from cause
+        raise file.damaged(f": frame {min(todo)} does not decode")
+
+    def close(self) -> None:
+        """Let go of all decoders. Safe to call again."""
+        if self._process == os.getpid():
+            with self._lock:
+                self._idle.clear()
+
+    def _take(self, table: PacketTable, group: Group, threads: int) -> _Decoder:
+        if self._process != os.getpid():
+            self._start()  # nothing that threads of the parent stood in
+        if group.wanted[-1] - group.first < _WORTH_THREADS:
+            threads = 1
+        with self._lock:
+            fits = [one for one in self._idle if one.coding == table.coding]
+            found = next((one for one in fits if one.is_ahead(table, group)), None)
+            fits = [one for one in fits if one.threads == threads]
+            if found is None:
+                found = next((one for one in fits if one.was_before(table, group)), None)
+            if found is None:
+                same = [one for one in fits if one.table is table]
+                found = next(iter(same if len(same) >= self._threads else fits if self._is_full() else ()), None)
+            if found is not None:
+                self._idle.remove(found)
+                return found
+        return _Decoder(table.coding, threads)
+
+    def _give(self, decoder: _Decoder) -> None:
+        with self._lock:
+            while self._is_full():
+                del self._idle[0]
+            self._idle.append(decoder)
+
+    def _is_full(self) -> bool:
+        pixels = sum(one.coding.width * one.coding.height for one in self._idle)
+        return len(self._idle) >= self._threads and (pixels >= _IDLE_PIXELS or len(self._idle) >= _IDLE)
