@@ -22,7 +22,7 @@ __all__ = ["GopDecoders"]
 _IDLE_PIXELS = 2**24  # of the pictures of all decoders left standing: each holds a few of its own
 _IDLE = 32
 _WORTH_THREADS = 4  # packets: below, starting a decoder of several threads costs more than it gains
-_LINGER = 24  # packets beyond the last wanted one that are decoded rather than give up the place
+_LINGER = 16  # packets beyond the last wanted one that are decoded rather than give up the place
 
 
 class _Decoder:
@@ -44,14 +44,13 @@ class _Decoder:
         self._first, self._fed, self._reached = -1, 0, -1
         self._drained = False
         self._inside: set[int] = set()  # fed, and not given out yet
-        self._last: tuple[int, av.VideoFrame] | None = None
+        self._kept: dict[int, av.VideoFrame] = {}  # the last that was wanted, and those after it that came out first
 
     def is_ahead(self, table: PacketTable, group: Group) -> bool:
         """Whether all wanted frames are still to come from where it stands."""
         if self.table is not table or self._first != group.first:
             return False
-        last = self._last[0] if self._last else -1
-        wanted = [number for number in group.wanted if number != last]
+        wanted = [number for number in group.wanted if number not in self._kept]
         if self._drained and wanted:
             return False
         return all(number >= self._fed or number in self._inside for number in wanted)
@@ -62,14 +61,16 @@ class _Decoder:
 
     def frames(self, file: PacketFile, table: PacketTable, group: Group) -> Iterator[tuple[int, av.VideoFrame]]:
         """The wanted frames, in the order in which they are shown."""
-        going = self.was_before(table, group)
-        if not self.is_ahead(table, group):
+        ahead = self.is_ahead(table, group)
+        going = ahead or self.was_before(table, group)
+        if not ahead:
             self._enter(table, group)
         self._reached = group.wanted[-1]
         todo = set(group.wanted)
-        if self._last is not None and self._last[0] in todo:
-            todo.remove(self._last[0])
-            yield self._last
+        for number in todo & self._kept.keys():
+            todo.remove(number)
+            yield number, self._kept[number]
+        self._kept = {number: frame for number, frame in self._kept.items() if number >= self._reached}
         if not todo:
             return
         stop = group.wanted[-1] + 1
@@ -91,11 +92,15 @@ class _Decoder:
     def _enter(self, table: PacketTable, group: Group) -> None:
         self._context.flush_buffers()
         self.table, self._first, self._fed = table, group.first, group.first
-        self._drained, self._last = False, None
+        self._drained = False
         self._inside.clear()
+        self._kept.clear()
 
     def _feed(self, number: int, data: memoryview, todo: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        packet = av.Packet(cast("bytes", data))
+        # Not around our bytes: libavcodec's own threads let go of a packet, and would wait for Python's lock to do so,
+        # held by who ends a decoder and waits for them. Nor have our bytes the padding behind them that it reads.
+        packet = av.Packet(len(data))
+        packet.update(cast("bytes", data))
         packet.pts = packet.dts = number
         self._inside.add(number)
         yield from self._taken(self._context.decode(packet), todo)
@@ -108,8 +113,11 @@ class _Decoder:
             self._inside.discard(number)
             if number in todo:
                 todo.remove(number)
-                self._last = (number, frame)
+                self._kept = {other: frame for other, frame in self._kept.items() if other > self._reached}
+                self._kept[number] = frame
                 yield number, frame
+            elif number > self._reached:
+                self._kept[number] = frame
 
 
 class GopDecoders:
