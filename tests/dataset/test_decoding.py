@@ -7,7 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mediaref_tools import Settings, convert, open_dataset
+from mediaref_tools.media import gopdecoder
 from mediaref_tools.pixels.raster import Raster
 from mediaref_tools.sample import START_NS, numbered_topic, write_log
 from tests.camera.cameras import CAMERAS, Camera, record, recording
@@ -115,8 +116,23 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Made(path, sequential(path))
 
 
+@pytest.fixture
+def retried(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What it took to decode a group that failed: nothing should, here."""
+    made, init = list[bool](), gopdecoder._Decoder.__init__
+
+    def told(decoder: Any, *given: Any, strict: bool = False) -> None:
+        made.extend([True] * strict)
+        init(decoder, *given, strict=strict)
+
+    monkeypatch.setattr(gopdecoder._Decoder, "__init__", told)
+    return made
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_any_request_equals_sequential_decoding(made: Made, threads: int, request: pytest.FixtureRequest) -> None:
+def test_any_request_equals_sequential_decoding(
+    made: Made, threads: int, request: pytest.FixtureRequest, retried: list[bool]
+) -> None:
     dice = random.Random(request.node.name)
     with open_dataset(made.path, threads=threads) as dataset:
         (topic,) = dataset.values()
@@ -124,6 +140,7 @@ def test_any_request_equals_sequential_decoding(made: Made, threads: int, reques
             batch = topic.batch(wanted, "rgb")
             wrong = (batch.data != made.frames[wanted]).any(axis=(1, 2, 3))
             assert not wrong.any(), (wanted, np.flatnonzero(wrong))
+    assert not retried
 
 
 @pytest.fixture(scope="module")
