@@ -20,9 +20,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Videos": (
         "media.video.VideoDecoder",
-        "media.video.VideoFrame",
-        "media.video.VideoBatch",
-        "media.video.VideoMetadata",
+        "media.videobatch.VideoFrame",
+        "media.videobatch.VideoBatch",
+        "media.videobatch.VideoMetadata",
     ),
     "Datasets": (
         "dataset.dataset.open_dataset",

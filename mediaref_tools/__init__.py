@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mediaref_tools.media.datauri import DataURI
     from mediaref_tools.media.decoding import batch_decode, cleanup_cache
     from mediaref_tools.media.mediaref import MediaRef
-    from mediaref_tools.media.video import VideoBatch, VideoDecoder, VideoFrame, VideoMetadata
+    from mediaref_tools.media.video import VideoDecoder
+    from mediaref_tools.media.videobatch import VideoBatch, VideoFrame, VideoMetadata
     from mediaref_tools.progress import Progress
     from mediaref_tools.proof.verification import verify
     from mediaref_tools.report import Report, VerifyReport
@@ -67,9 +68,9 @@ _WHERE = {
     "open_episode": "episode",
     "cleanup_cache": "media.decoding",
     "batch_decode": "media.decoding",
-    "VideoMetadata": "media.video",
-    "VideoFrame": "media.video",
-    "VideoBatch": "media.video",
+    "VideoMetadata": "media.videobatch",
+    "VideoFrame": "media.videobatch",
+    "VideoBatch": "media.videobatch",
     "VideoDecoder": "media.video",
     "DataURI": "media.datauri",
     "Dataset": "dataset.dataset",

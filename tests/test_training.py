@@ -393,7 +393,7 @@ def test_without_torch_one_sentence_says_what_to_install(folder: Path, monkeypat
 
 
 def test_importing_the_module_imports_no_torch() -> None:
-    modules = "mediaref_tools.training, mediaref_tools.dataset.batch, mediaref_tools.media.video"
+    modules = "mediaref_tools.training, mediaref_tools.dataset.batch, mediaref_tools.media.videobatch"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

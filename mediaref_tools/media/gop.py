@@ -13,12 +13,17 @@ __all__ = ["Coding", "Group", "PacketTable", "is_disposable"]
 
 
 class Coding(NamedTuple):
-    """What a decoder has to be told: libavcodec's name for it, its configuration, and the coded size."""
+    """What a decoder has to be told: libavcodec's name for it, its configuration, and the coded size.
+
+    `colours` is what a container tells, where a stream does not: range, matrix, primaries and transfer, in libavutil's
+    numbers.
+    """
 
     decoder: str
     extradata: bytes
     width: int
     height: int
+    colours: tuple[int, int, int, int] | None = None
 
 
 class Group(NamedTuple):
@@ -48,7 +53,7 @@ class PacketTable:
             shown: (N,) when each frame is shown, in any unit.
         """
         self.coding, self.offset, self.size = coding, offset, size
-        self._shown = shown
+        self.shown = shown
         self._keyframes = np.flatnonzero(keyframe)
 
     def __len__(self) -> int:
@@ -59,7 +64,7 @@ class PacketTable:
         numbers = np.asarray(wanted, dtype=np.int64)
         at = np.searchsorted(self._keyframes, numbers, side="right") - 1
         # A frame that follows a keyframe and is shown before it needs what lies before that.
-        while (early := (at > 0) & (self._shown[numbers] < self._shown[self._keyframes[at]])).any():
+        while (early := (at > 0) & (self.shown[numbers] < self.shown[self._keyframes[at]])).any():
             at[early] -= 1
         return [Group(int(self._keyframes[each]), tuple(numbers[at == each].tolist())) for each in np.unique(at)]
 

@@ -35,6 +35,8 @@ class _Decoder:
             context.extradata = coding.extradata
         if coding.decoder == "ffv1":  # whose packets do not tell the size
             context.width, context.height = coding.width, coding.height
+        if coding.colours is not None:
+            context.color_range, context.colorspace, context.color_primaries, context.color_trc = coding.colours
         context.thread_count = threads
         context.thread_type = "FRAME"
         # Strictly, H.264 that does not tell how far its frames are out of order is taken to be so as far as it may.
@@ -110,6 +112,8 @@ class _Decoder:
             number = frame.pts
             if number is None:
                 continue
+            if frame.is_corrupt:  # and so may be what refers to it
+                raise ValueError("a frame is not whole")
             self._inside.discard(number)
             if number in todo:
                 todo.remove(number)

@@ -18,7 +18,7 @@ from mediaref_tools.pixels.raster import Format
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from mediaref_tools.media.video import VideoFrame
+    from mediaref_tools.media.videobatch import VideoFrame
 
 __all__ = ["DecoderName", "Video", "open_still", "open_video"]
 

@@ -19,8 +19,10 @@ from av.video.stream import VideoStream
 
 from mediaref_tools.errors import MediaError
 from mediaref_tools.media.clock import Clock
+from mediaref_tools.media.gop import PacketTable
 from mediaref_tools.media.guard import GuardedFile
 from mediaref_tools.media.mediafile import claimed_size, file_size, open_container, video_stream
+from mediaref_tools.media.mp4index import mp4_table
 
 __all__ = ["Packets", "no_times"]
 
@@ -169,6 +171,16 @@ class Packets:
         if not found:
             raise MediaError(f"video has no frame, or is cut: {self._name}")
         return list(range(len(found))) if self.counts else sorted(set(found))
+
+    def table(self) -> PacketTable | None:
+        """Where the packets of a local MP4 file lie; None where that can't be told. The place in the file is lost."""
+        if not isinstance(self._file, Path) or not self._format.startswith("mov"):
+            return None
+        try:
+            self._to_start()
+            return mp4_table(self._file, self.stream, self._demuxed)
+        except (*_DAMAGE, OSError):
+            return None
 
     def error(self) -> MediaError:
         """What `trouble` is to be raised as."""

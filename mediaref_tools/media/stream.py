@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from mediaref_tools.errors import FrameError, MediaError
 from mediaref_tools.media.clock import Clock
+from mediaref_tools.media.gop import PacketTable
 from mediaref_tools.media.packets import Packets, no_times
 
 __all__ = ["FrameStream"]
@@ -67,6 +68,11 @@ class FrameStream:
     def clock(self) -> Clock:
         """The stream's."""
         return self._packets.clock
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._packets.closed
 
     @property
     def end(self) -> int | None:
@@ -124,6 +130,12 @@ class FrameStream:
         self._open_again()
         self._leave()
         return self._packets.ticks()
+
+    def table(self) -> PacketTable | None:
+        """Where the packets of a local MP4 file lie; None where positions can't be told or relied on."""
+        self._open_again()
+        self._leave()
+        return self._packets.table()
 
     def at(self, tick: int) -> av.VideoFrame:
         """The frame on screen at a tick. Fastest when asked in ascending order.

@@ -30,7 +30,7 @@ from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.media.storage import StorageOptions, explained, local_file, open_remote
 from mediaref_tools.media.stream import FrameStream
 from mediaref_tools.media.uri import scheme, shown
-from mediaref_tools.media.video import VideoFrame
+from mediaref_tools.media.videobatch import VideoFrame
 from mediaref_tools.pixels.raster import Format, check_format, reordered
 
 __all__ = ["TorchVideo"]

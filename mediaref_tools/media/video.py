@@ -9,95 +9,30 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from os import PathLike, fsdecode
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mediaref_tools.errors import FrameError, MediaError
-from mediaref_tools.extra import extra_module
+from mediaref_tools.media.crew import Crew
 from mediaref_tools.media.datauri import DataURI
+from mediaref_tools.media.indexed import IndexedVideo
 from mediaref_tools.media.storage import StorageOptions, explained, local_file, open_remote
 from mediaref_tools.media.stream import FrameStream
 from mediaref_tools.media.uri import scheme, shown
+from mediaref_tools.media.videobatch import VideoBatch, VideoFrame, VideoMetadata
 from mediaref_tools.pixels.raster import Format, Raster
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["VideoBatch", "VideoDecoder", "VideoFrame", "VideoMetadata"]
+__all__ = ["VideoDecoder"]
 
 _ROUNDING = Fraction(1, 10**6)
 _FAR = 2**63
-
-
-class VideoFrame(NamedTuple):
-    """One decoded frame: `data` as its format says, and when it comes and goes, in ns, half-open."""
-
-    data: NDArray[np.uint8]
-    pts_ns: int
-    until_ns: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VideoBatch:
-    """N decoded frames, laid out as TorchCodec does.
-
-    Attributes:
-        data: (N, C, H, W) uint8.
-        pts_ns: (N,) int64: the first ns at which each frame is on screen.
-        pts_seconds, duration_seconds: (N,) float64: the same in seconds, and how long until the next frame or the end.
-    """
-
-    data: NDArray[np.uint8]
-    pts_ns: NDArray[np.int64]
-    pts_seconds: NDArray[np.float64]
-    duration_seconds: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __repr__(self) -> str:
-        return f"VideoBatch(shape={self.data.shape}, pts_ns={self.pts_ns.tolist()[:8]}{'…' if len(self) > 8 else ''})"
-
-    def to_torch(self) -> torch.Tensor:
-        """The pictures as an (N, C, H, W) tensor that shares their memory.
-
-        Raises:
-            ExtraError: torch is not installed.
-        """
-        tensor: torch.Tensor = extra_module("torch", "torch").from_numpy(self.data)
-        return tensor
-
-
-@dataclass(frozen=True, slots=True)
-class VideoMetadata:
-    """What a video is.
-
-    Attributes:
-        num_frames: Frames, as the container tells; counted by its packets where it does not.
-        duration_seconds, begin_stream_seconds, end_stream_seconds: Where it begins and ends.
-        average_rate: Frames a second; None where nothing tells.
-        width, height: Of the coded picture, not rotated.
-        codec, pixel_format: libavcodec's names.
-        rotation_degrees: By which a player would turn the picture counter-clockwise. Frames are given unturned.
-    """
-
-    num_frames: int
-    duration_seconds: float
-    begin_stream_seconds: float
-    end_stream_seconds: float
-    average_rate: float | None
-    width: int
-    height: int
-    codec: str
-    pixel_format: str
-    rotation_degrees: int
 
 
 class VideoDecoder:
@@ -117,24 +52,35 @@ class VideoDecoder:
         VideoBatch(shape=(2, 3, 480, 640), pts_ns=[0, 1466767000])
     """
 
-    def __init__(self, source: str | PathLike[str], *, storage_options: StorageOptions | None = None) -> None:
+    def __init__(
+        self,
+        source: str | PathLike[str],
+        *,
+        storage_options: StorageOptions | None = None,
+        threads: int | None = None,
+    ) -> None:
         """Open a video. Its headers and index are read; a remote file is read in ranges.
 
         Args:
             source: A path or a uri.
             storage_options: For fsspec.
+            threads: How many decode at once where several frames are asked for; None for one a core that this process
+                may use.
 
         Raises:
+            FrameError: Less than one thread.
             RefError: It is a still image, or no uri that can be followed.
             MediaNotFound: There is nothing there.
             MediaError: It is no video that can be decoded.
             ExtraError: Its storage needs a package that is not installed.
         """
+        self._crew = Crew(threads)
         uri = source if isinstance(source, str) else _path_uri(source)
         self._name = shown(uri)
         file = local_file(uri) if scheme(uri) != "data" else io.BytesIO(DataURI.from_uri(uri).decoded_data)
         with explained(uri):
             self._stream = FrameStream(open_remote(uri, storage_options) if file is None else file, self._name)
+        self._path = file if isinstance(file, Path) else None
         self._clock = self._stream.clock
         self._raster = Raster()
 
@@ -249,6 +195,8 @@ class VideoDecoder:
     def close(self) -> None:
         """Close the file. Safe to call again."""
         self._stream.close()
+        self._crew.close()
+        self.__dict__.pop("_indexed", None)
 
     def __enter__(self) -> Self:
         return self
@@ -273,12 +221,25 @@ class VideoDecoder:
 
     def _frames(self, ticks: Sequence[int], wanted: Format) -> Iterator[tuple[int, VideoFrame]]:
         with explained(self._name):
+            video = self._indexed if len(set(ticks)) > 1 and not self._stream.closed else None
+            order = sorted(range(len(ticks)), key=ticks.__getitem__)
+            spans = [None if video is None else video.span(ticks[position]) for position in order]
+            begins = list(dict.fromkeys(span[0] for span in spans if span is not None))
+            take = None if video is None else video.ahead(begins, wanted)
             last: VideoFrame | None = None
-            for position in sorted(range(len(ticks)), key=ticks.__getitem__):
-                tick = ticks[position]
-                if last is None or tick >= self._clock.tick(last.until_ns):
-                    last = self._frame(tick, wanted)
+            for position, span in zip(order, spans, strict=True):
+                if last is None or ticks[position] >= self._clock.tick(last.until_ns):
+                    data = None if take is None or span is None else take(span[0])
+                    if data is None or span is None:
+                        last = self._frame(ticks[position], wanted)
+                    else:
+                        last = VideoFrame(data, self._ns(span[0]), self._clock.ns(span[1]))
                 yield position, last
+
+    @cached_property
+    def _indexed(self) -> IndexedVideo | None:
+        table = None if self._path is None else self._stream.table()
+        return None if table is None or self._path is None else IndexedVideo(self._path, table, self._crew)
 
     def _batch(self, frames: Sequence[VideoFrame]) -> VideoBatch:
         sizes = {frame.data.shape for frame in frames}

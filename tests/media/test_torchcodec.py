@@ -21,7 +21,8 @@ import pytest
 from mediaref_tools import MediaRef, batch_decode
 from mediaref_tools.errors import ExtraError, FrameError, MediaError, MediaNotFound, RefError
 from mediaref_tools.media.opening import Video, open_video
-from mediaref_tools.media.video import VideoDecoder, VideoFrame
+from mediaref_tools.media.video import VideoDecoder
+from mediaref_tools.media.videobatch import VideoFrame
 from mediaref_tools.pixels.raster import Format
 from tests.oddvideos import IRREGULAR, ODD, Shown, number, sequential
 from tests.reallogs import real_log

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from mediaref_tools.errors import FrameError, MediaError
 from mediaref_tools.media.clock import Clock
-from mediaref_tools.media.video import VideoBatch, VideoDecoder
+from mediaref_tools.media.video import VideoDecoder
+from mediaref_tools.media.videobatch import VideoBatch
 from mediaref_tools.pixels.raster import Raster
 from tests.oddvideos import ODD, OddVideo, Shown, number, sequential
 
