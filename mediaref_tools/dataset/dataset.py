@@ -20,7 +20,7 @@ from mediaref_tools.dataset.kept import KeptIndex, KeptLog, KeptSource
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.looks import PixelFormat
 from mediaref_tools.dataset.manifest import Manifest
-from mediaref_tools.dataset.refindex import TABLE_SUFFIXES, Found, RefIndex, logged_refs, tabled_refs
+from mediaref_tools.dataset.refindex import TABLE_SUFFIXES, RefIndex, logged_refs, tabled_refs
 from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.errors import DatasetError, FrameError, LogNotFound, TopicError
 from mediaref_tools.media.crew import Crew
@@ -36,6 +36,8 @@ _TICKS = 16  # how many steps `sync` decodes at a time
 class Dataset(Mapping[str, Topic]):
     """Topics of pictures by name, made by `open_dataset`. A context manager; it holds files open.
 
+    Any thread may read; it can be pickled, for workers, which open it anew; after a fork, both processes may go on.
+
     Those that were converted come first, then those that were kept in the log and can be read from there.
 
     Attributes:
@@ -43,12 +45,21 @@ class Dataset(Mapping[str, Topic]):
     """
 
     def __init__(
-        self, path: Path, topics: Mapping[str, Topic], manifest: Manifest | None, on_close: Callable[[], object]
+        self,
+        path: Path,
+        topics: Mapping[str, Topic],
+        manifest: Manifest | None,
+        on_close: Callable[[], object],
+        again: Callable[[], Dataset],
     ) -> None:
+        """`on_close` closes what is open, `again` opens the same in another process."""
         self.path = path
         self._manifest = manifest
         self._topics = dict(topics)
-        self._on_close = on_close
+        self._on_close, self._again = on_close, again
+
+    def __reduce__(self) -> tuple[Callable[[], Dataset], tuple[()]]:
+        return self._again, ()
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.path)!r}, {len(self)} topics)"
@@ -195,10 +206,14 @@ def open_dataset(
         ...     print(dataset["refs"].status.tolist(), dataset["refs"].sizes.tolist())
         ['video', 'still'] [[480, 640], [48, 80]]
     """
+    if not isinstance(allow, str | os.PathLike):
+        allow = tuple(allow)
     path = Path(path)
+    again = partial(open_dataset, path.absolute(), allow=allow, storage_options=storage_options, threads=threads)
     if not os.path.lexists(path):
         raise LogNotFound(f"no such file or folder: {path}")
     with ExitStack() as opened:
+        one = partial(partial, _topic, again)
         crew = Crew(threads)
         opened.callback(crew.close)
         topics: dict[str, Topic] = {}
@@ -211,27 +226,29 @@ def open_dataset(
             opened.callback(decoders.close)
             for entry in manifest.topics:
                 index = TableIndex(path, entry, table)
-                topics[entry.topic] = Topic(entry.topic, index, SegmentSource(path, index, crew, decoders))
+                topics[entry.topic] = Topic(
+                    entry.topic, index, SegmentSource(path, index, crew, decoders), one(entry.topic)
+                )
             kept = KeptLog(inside(path, manifest.log), manifest.settings.opening)
             opened.callback(kept.close)
-            for one in manifest.kept:
-                if one.readable:
-                    told = KeptIndex(kept, one.topic, one.messages)
-                    topics[one.topic] = Topic(one.topic, told, KeptSource(kept, one.topic, told))
+            for each in manifest.kept:
+                if each.readable:
+                    told = KeptIndex(kept, each.topic, each.messages)
+                    topics[each.topic] = Topic(each.topic, told, KeptSource(kept, each.topic, told), one(each.topic))
         else:
             found = tabled_refs(path) if path.suffix in TABLE_SUFFIXES else logged_refs(path)
             trust = Trust(path.absolute().parent, allow)
             for name, refs in found.items():
-                topics[name] = _foreign(name, refs, trust, storage_options, opened)
-        return Dataset(path, topics, manifest, opened.pop_all().close)
+                source = MediaSource(name, refs.uris, refs.pts_ns, trust, storage_options, threads)
+                opened.callback(partial(MediaSource.close, source))
+                topics[name] = Topic(name, RefIndex(refs, source), source, one(name))
+        return Dataset(path, topics, manifest, opened.pop_all().close, again)
+
+
+def _topic(again: Callable[[], Dataset], name: str) -> Topic:
+    return again()[name]
 
 
 def _is_log_folder(path: Path) -> bool:
     """Whether a folder may be a rosbag2 log, rather than a dataset that lacks its manifest."""
     return any(entry.suffix in (".db3", ".mcap", ".yaml", ".zstd") for entry in path.iterdir())
-
-
-def _foreign(name: str, found: Found, trust: Trust, storage_options: StorageOptions | None, opened: ExitStack) -> Topic:
-    source = MediaSource(name, found.uris, found.pts_ns, trust, storage_options)
-    opened.callback(partial(MediaSource.close, source))
-    return Topic(name, RefIndex(found, source), source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -141,7 +142,7 @@ class SegmentSource:
 
 
 class MediaSource:
-    """Frames that references of others name. The last few videos stay open."""
+    """Frames that references of others name. The last few videos stay open. Any thread may ask; they take turns."""
 
     def __init__(
         self,
@@ -150,7 +151,9 @@ class MediaSource:
         pts_ns: NDArray[np.int64],
         trust: Trust,
         storage_options: StorageOptions | None = None,
+        threads: int | None = None,
     ) -> None:
+        self._threads, self._lock = threads, threading.RLock()
         self._topic, self._uris, self._pts_ns = topic, uris, pts_ns
         self._trust, self._storage_options = trust, storage_options
         self._videos: OrderedDict[str, VideoDecoder] = OrderedDict()
@@ -158,6 +161,10 @@ class MediaSource:
 
     def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
         """As `FrameSource.decode`."""
+        with self._lock:
+            self._decode(indices, outs, look)
+
+    def _decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
         order = cast("Format", look.name)  # one of those that are natural where nothing else is known, or asked for
         groups: dict[str, list[int]] = {}
         opened: dict[str, str] = {}
@@ -183,15 +190,17 @@ class MediaSource:
             is_video = bool(self._pts_ns[index] >= 0)
             key = (self._uris[index], is_video)
             if key not in self._sizes:
-                media: Any = self._video(self._resolved(index)) if is_video else self._still(index)
-                self._sizes[key] = media.size
+                with self._lock:
+                    media: Any = self._video(self._resolved(index)) if is_video else self._still(index)
+                    self._sizes[key] = media.size
             found[at] = self._sizes[key]
         return found
 
     def close(self) -> None:
         """Close the videos."""
-        while self._videos:
-            self._videos.popitem()[1].close()
+        with self._lock:
+            while self._videos:
+                self._videos.popitem()[1].close()
 
     def _put(self, index: int, data: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
         if data.shape != out.shape:
@@ -211,6 +220,6 @@ class MediaSource:
         if uri not in self._videos:
             while len(self._videos) >= _OPEN_VIDEOS:
                 self._videos.popitem(last=False)[1].close()
-            self._videos[uri] = VideoDecoder(uri, storage_options=self._storage_options)
+            self._videos[uri] = VideoDecoder(uri, storage_options=self._storage_options, threads=self._threads)
         self._videos.move_to_end(uri)
         return self._videos[uri]

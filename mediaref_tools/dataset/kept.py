@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +24,18 @@ __all__ = ["KeptIndex", "KeptLog", "KeptSource"]
 
 
 class KeptLog:
-    """The dataset's log, opened when it is first needed, with what was said of it at its conversion."""
+    """The dataset's log, opened when it is first needed, with what was said of it at its conversion.
+
+    For one thread at a time: whoever holds `lock`.
+    """
 
     def __init__(self, path: Path, options: OpenOptions) -> None:
         self.path = path
         self._options = options
         self._log: LogReader | None = None
+        self._parents: LogReader | None = None
+        self._process = os.getpid()
+        self.lock = threading.RLock()
 
     @property
     def log(self) -> LogReader:
@@ -36,6 +44,9 @@ class KeptLog:
         Raises:
             DatasetError: It can't be read.
         """
+        if self._process != os.getpid():
+            # A fork shares its parent's place in the file; what belongs to the reader, the parent will clear away.
+            self._process, self._parents, self._log = os.getpid(), self._log, None
         if self._log is None:
             try:
                 self._log = open_log(self.path, self._options)
@@ -77,6 +88,10 @@ class KeptIndex:
 
     @cached_property
     def _columns(self) -> _Columns:
+        with self._kept.lock:
+            return self._read()
+
+    def _read(self) -> _Columns:
         rows: list[tuple[int, int, int]] = []
         sizes: list[tuple[int, int]] = []
         facts: list[Facts] = []
@@ -149,7 +164,7 @@ class KeptIndex:
 
 
 class KeptSource:
-    """Frames of a kept topic."""
+    """Frames of a kept topic. Any thread may ask; they take turns."""
 
     def __init__(self, kept: KeptLog, topic: str, index: KeptIndex) -> None:
         self._kept, self._topic, self._index = kept, topic, index
@@ -157,6 +172,10 @@ class KeptSource:
 
     def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
         """As `FrameSource.decode`."""
+        with self._kept.lock:
+            self._decode(indices, outs, look)
+
+    def _decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
         times = self._index.log_times_ns
         for index, out in zip(indices.tolist(), outs, strict=True):
             time_ns = int(times[index])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from mediaref_tools.dataset.batch import Frame, FrameBatch
 from mediaref_tools.dataset.frameindex import FrameIndex
 from mediaref_tools.dataset.framesource import FrameSource
 from mediaref_tools.dataset.looks import Facts, Look, PixelFormat, wanted_look
+from mediaref_tools.dataset.prefetch import prefetched
 from mediaref_tools.errors import FrameError
 from mediaref_tools.media.mediaref import MediaRef
 
@@ -42,7 +43,8 @@ class Refs(Sequence[MediaRef]):
 class Topic:
     """Frames of one topic, in log-time order. Made by `Dataset`; columns are read when first asked for.
 
-    Not for use by two threads at once.
+    Any thread may ask; those that ask a converted topic at once decode side by side. A topic can be pickled, for
+    workers: the copy opens the dataset anew. After a fork, parent and child may both go on reading.
 
     Examples:
         >>> dataset = mrt.open_dataset("drive/")
@@ -62,9 +64,13 @@ class Topic:
         >>> dataset.close()
     """
 
-    def __init__(self, name: str, index: FrameIndex, source: FrameSource) -> None:
+    def __init__(self, name: str, index: FrameIndex, source: FrameSource, again: Callable[[], Topic]) -> None:
+        """`again` opens the same topic once more, in another process."""
         self.name = name
-        self._index, self._source = index, source
+        self._index, self._source, self._again = index, source, again
+
+    def __reduce__(self) -> tuple[Callable[[], Topic], tuple[()]]:
+        return self._again, ()
 
     def __repr__(self) -> str:
         return f"Topic({self.name!r}, {len(self)} frames)"
@@ -169,6 +175,7 @@ class Topic:
         stop_ns: int | None = None,
         stride: int = 1,
         format: PixelFormat = "natural",  # noqa: A002
+        prefetch: int = 0,
     ) -> Iterator[FrameBatch]:
         """Decode frames in order, `size` at a time: fewer where the pictures' size or kind changes, and at the end.
 
@@ -177,10 +184,14 @@ class Topic:
             start_ns, stop_ns: Log times, half-open.
             stride: Take every n-th frame.
             format: As in `batch`.
+            prefetch: How many batches are decoded ahead of the one that was given out, while the caller computes.
         """
-        if size < 1 or stride < 1:
-            raise FrameError(f"batches of {size} frames, every {stride}: both must be at least 1")
-        return self._batches(self.indices(start_ns, stop_ns, stride), size, format)
+        if size < 1 or stride < 1 or prefetch < 0:
+            raise FrameError(
+                f"batches of {size} frames, every {stride}, {prefetch} ahead: expected at least 1, 1 and 0"
+            )
+        batches = self._batches(self.indices(start_ns, stop_ns, stride), size, format)
+        return prefetched(batches, prefetch) if prefetch else batches
 
     def indices(self, start_ns: int | None = None, stop_ns: int | None = None, stride: int = 1) -> NDArray[np.int64]:
         """Every `stride`-th frame whose log time lies in `[start_ns, stop_ns)`, (N,) int64."""
@@ -203,7 +214,25 @@ class Topic:
     def _looks(self, indices: NDArray[np.int64], wanted: PixelFormat) -> list[Look]:
         return [wanted_look(facts, wanted) for facts in self._index.facts(indices)]
 
-    def batch(self, indices: ArrayLike, format: PixelFormat = "natural") -> FrameBatch:  # noqa: A002
+    async def abatch(
+        self,
+        indices: ArrayLike,
+        format: PixelFormat = "natural",  # noqa: A002
+        *,
+        out: NDArray[Any] | None = None,
+    ) -> FrameBatch:
+        """As `batch`, for asyncio: decodes in a thread of the event loop's, while the loop runs on."""
+        import asyncio
+
+        return await asyncio.to_thread(self.batch, indices, format, out=out)
+
+    def batch(
+        self,
+        indices: ArrayLike,
+        format: PixelFormat = "natural",  # noqa: A002
+        *,
+        out: NDArray[Any] | None = None,
+    ) -> FrameBatch:
         """Decode frames by index, in any order; repeats are decoded once.
 
         Args:
@@ -214,10 +243,12 @@ class Topic:
                 "rgb", "bgr" and "gray" give uint8 of every kind: 16 bits are cut to their upper 8, depth is shown near
                 bright, far dark. "metres" is float32 of depth. "native" is what is stored: a mosaic as it is, RGBA.
                 References of others are "rgb" where nothing else is asked for.
+            out: An array to decode into, of the shape and dtype that the batch will have, with any strides; it becomes
+                the batch's `data`. What is in it after an error is undefined.
 
         Raises:
-            FrameError: An index is no integer or out of range, sizes or kinds differ, there is no such format, or an
-                embedded frame can't be decoded.
+            FrameError: `out` does not fit, an index is no integer or out of range, sizes or kinds differ, there is no
+                such format, or an embedded frame can't be decoded.
             DatasetError: A segment is damaged.
             TrustError: A reference of others leads out of its folder.
             MediarefError: A reference of others can't be followed or decoded.
@@ -232,7 +263,8 @@ class Topic:
             shown = ", ".join(look.name for look in looks)
             raise FrameError(f"frames of {self.name} of kinds {shown} don't fit one batch: ask for one format of all")
         height, width = sizes[0].tolist() if len(sizes) else (0, 0)
-        data = np.empty((len(chosen), *looks[0].shape(height, width)), dtype=looks[0].dtype)
+        shape = (len(chosen), *looks[0].shape(height, width))
+        data = np.empty(shape, dtype=looks[0].dtype) if out is None else _fitting(out, shape, np.dtype(looks[0].dtype))
         once, firsts, copies = np.unique(chosen, return_index=True, return_inverse=True)
         self._source.decode(once, [data[first] for first in firsts.tolist()], looks[0])
         for at in np.flatnonzero(firsts[copies] != np.arange(len(chosen))).tolist():
@@ -249,6 +281,14 @@ class Topic:
         if len(wrong):
             raise FrameError(f"no frame {int(wrong[0])} on {self.name}: it has {len(self)}")
         return np.where(wanted < 0, wanted + len(self), wanted)
+
+
+def _fitting(out: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    found: object = out
+    if not isinstance(found, np.ndarray) or out.shape != shape or out.dtype != dtype or not out.flags.writeable:
+        told = f"{out.dtype} {out.shape}" if isinstance(found, np.ndarray) else type(out).__name__
+        raise FrameError(f"out is {told}, or can't be written to: expected a writable {dtype} array of {shape}")
+    return out
 
 
 def _integers(values: ArrayLike, what: str) -> NDArray[np.int64]:

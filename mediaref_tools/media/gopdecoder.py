@@ -24,6 +24,9 @@ _IDLE = 32
 _WORTH_THREADS = 4  # packets: below, starting a decoder of several threads costs more than it gains
 _LINGER = 16  # packets beyond the last wanted one that are decoded rather than give up the place
 
+_LEFT_BEHIND: list[object] = []
+"""Decoders of the process that this one is a fork of: to end one would wait for threads that are not here."""
+
 
 class _Decoder:
     """libavcodec's decoder, and where it stands. For one thread at a time."""
@@ -133,6 +136,8 @@ class GopDecoders:
         self._start()
 
     def _start(self) -> None:
+        if hasattr(self, "_idle"):
+            _LEFT_BEHIND.append(self._idle)
         self._lock = threading.Lock()
         self._idle: list[_Decoder] = []  # the one that was used last is the last
         self._process = os.getpid()
