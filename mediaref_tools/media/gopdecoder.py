@@ -36,7 +36,8 @@ class _Decoder:
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
         if coding.extradata:
             context.extradata = coding.extradata
-        if coding.decoder == "ffv1":  # whose packets do not tell the size
+        if coding.decoder == "ffv1" or coding.colours is not None:
+            # FFV1's packets do not tell the size; of H.264, a container may show less than is coded.
             context.width, context.height = coding.width, coding.height
         if coding.colours is not None:
             context.color_range, context.colorspace, context.color_primaries, context.color_trc = coding.colours

@@ -102,6 +102,20 @@ def test_colours_that_only_the_container_tells(tmp_path: Path) -> None:
         assert all(np.array_equal(found[at], video.frame_at(at * 40 * MS).data) for at in range(3))
 
 
+def test_a_size_that_only_the_container_tells(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", [at * 40 for at in range(12)])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"avc1", data.index(b"stsd")) + 28  # ISO/IEC 14496-12, 12.1.3: width and height
+    assert data[at : at + 2] == (96).to_bytes(2, "big")
+    data[at : at + 2] = (90).to_bytes(2, "big")
+    path.write_bytes(data)
+    with VideoDecoder(path) as video:
+        found = {at: frame.data for at, frame in video.frames_at([0, 80 * MS])}
+        assert video._indexed is not None
+        assert found[0].shape == (64, 90, 3)
+        assert np.array_equal(found[1], video.frame_at(80 * MS).data)
+
+
 def test_frames_that_do_not_decode_are_left_to_the_stream(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [at * 40 for at in range(30)], gop=10)
     with FrameStream(path, "clip") as stream:
