@@ -24,7 +24,7 @@ _IDLE = 32
 _WORTH_THREADS = 4  # packets: below, starting a decoder of several threads costs more than it gains
 _LINGER = 16  # packets beyond the last wanted one that are decoded rather than give up the place
 
-_LEFT_BEHIND: list[object] = []
+_LEFT_BEHIND: list[list[_Decoder]] = []
 """Decoders of the process that this one is a fork of: to end one would wait for threads that are not here."""
 
 

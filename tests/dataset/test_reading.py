@@ -16,8 +16,12 @@ import numpy as np
 import pytest
 
 from mediaref_tools import Dataset, Settings, Topic, convert, open_dataset
+from mediaref_tools.dataset.framesource import SegmentSource
+from mediaref_tools.dataset.kept import KeptLog, KeptSource
 from mediaref_tools.dataset.prefetch import prefetched
 from mediaref_tools.errors import FrameError
+from mediaref_tools.media import gopdecoder
+from mediaref_tools.media.gopdecoder import GopDecoders
 from mediaref_tools.sample import frame_number
 from tests.smalllogs import camera, log_of, others
 
@@ -85,6 +89,56 @@ def test_workers_are_given_topics(made: Path, refs: Path, kind: str, method: str
         assert pool.starmap(numbers, [(topic, each) for each in wanted]) == wanted
 
 
+def decoders_of(dataset: Dataset) -> GopDecoders:
+    source = dataset["/cam"]._source
+    assert isinstance(source, SegmentSource)
+    return source._decoders
+
+
+def kept_of(dataset: Dataset) -> KeptLog:
+    source = dataset[KEPT]._source
+    assert isinstance(source, KeptSource)
+    return source._kept
+
+
+def test_readers_of_kept_topics_take_turns(made: Path) -> None:
+    with open_dataset(made) as dataset:
+        topic = dataset[KEPT]
+        assert len(topic.sizes) == 4
+        done = threading.Event()
+
+        def read() -> None:
+            topic.batch([1])
+            done.set()
+
+        reading = threading.Thread(target=read)
+        with kept_of(dataset).lock:
+            reading.start()
+            assert not done.wait(0.2)
+        assert done.wait(20)
+        reading.join()
+
+
+def test_a_fork_uses_nothing_of_its_parents(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_dataset(made, threads=4) as dataset:
+        wanted = [3, 19, 31]
+        assert numbers(dataset["/cam"], wanted) == wanted
+        dataset[KEPT].batch([0])
+        decoders, kept = decoders_of(dataset), kept_of(dataset)
+        stood, log = list(decoders._idle), kept.log
+        assert stood
+        with monkeypatch.context() as patched:
+            patched.setattr("os.getpid", lambda: -1)
+            assert numbers(dataset["/cam"], wanted) == wanted
+            assert not set(stood) & set(decoders._idle)
+            assert any(one is stood[0] for left in gopdecoder._LEFT_BEHIND for one in left)  # nor are they ended
+            assert kept.log is not log
+            assert len(dataset[KEPT].batch([0]).data) == 1
+            kept.close()
+        log.close()
+        gopdecoder._LEFT_BEHIND.clear()
+
+
 def in_fork(dataset: Dataset, topics: list[str], answers: Any) -> None:
     found = [dataset[name].batch([3, 0, 2], "rgb").data for name in topics for _ in range(10)]
     answers.put([each.tobytes() for each in found])
@@ -98,7 +152,8 @@ def test_parent_and_fork_go_on(made: Path, threads: int) -> None:
     topics = ["/cam", KEPT]
     with open_dataset(made, threads=threads) as dataset:
         truth = [dataset[name].batch([3, 0, 2], "rgb").data.tobytes() for name in topics for _ in range(10)]
-        dataset["/cam"].batch([9])  # by a decoder of several threads, which stays
+        dataset["/cam"].batch([19])  # by a decoder of as many threads, which stays
+        assert threads in [one.threads for one in decoders_of(dataset)._idle]
         answers = context.Queue()
         child = context.Process(target=in_fork, args=(dataset, topics, answers))
         child.start()
