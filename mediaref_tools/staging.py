@@ -117,7 +117,9 @@ class Staging:
         try:
             if os.path.lexists(self._out):
                 if not replace:
-                    raise OutputError(f"output has come into being meanwhile: choose another, or --overwrite it: {self._out}")
+                    raise OutputError(
+                        f"output has come into being meanwhile: choose another, or --overwrite it: {self._out}"
+                    )
                 self._out.rename(self._old)
             self.new.rename(self._out)
         except BaseException:

@@ -94,17 +94,29 @@ class FrameParts:
         self._folder = folder
         self._parts: Counter[str] = Counter()
 
-    def add(self, topic: str, rows: Sequence[FrameRow]) -> None:
-        """Write the next rows of a topic."""
-        if not rows:
-            return
+    def path(self, topic: str, number: int) -> Path:
+        """Where a part of a topic is."""
+        return self._folder / topic_folder(topic) / f"{number:08d}.parquet"
+
+    def add(self, topic: str, rows: Sequence[FrameRow]) -> Path:
+        """Write the next rows of a topic, at least one, and say where they are."""
         columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
         media = [{"uri": uri, "pts_ns": pts} for uri, pts in zip(columns["uri"], columns["pts_ns"], strict=True)]
         arrays = [pa.array(media if field.name == "media" else columns[field.name], type=field.type) for field in _PART]
-        folder = self._folder / topic_folder(topic)
-        folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), folder / f"{self._parts[topic]:08d}.parquet")
+        path = self.path(topic, self._parts[topic])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), path)
         self._parts[topic] += 1
+        return path
+
+    def go_on(self, topic: str, number: int) -> None:
+        """Take the first `number` parts of a topic from an earlier run: they are there."""
+        self._parts[topic] = number
+
+    def rows(self, topic: str) -> Iterator[FrameRow]:
+        """The rows of a topic so far, in order; a part is in memory at a time."""
+        for number in range(self._parts[topic]):
+            yield from _rows(pq.read_table(self.path(topic, number), schema=_PART))
 
     def join(self, topics: Iterable[str], out: Path) -> None:
         """Write the whole table; `psnr_db` is null until `FramesTable.with_psnr` fills it."""
@@ -137,6 +149,14 @@ def _writer(path: Path) -> pq.ParquetWriter:
         column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
         store_schema=True,
     )
+
+
+def _rows(table: pa.Table) -> Iterator[FrameRow]:
+    columns = table.to_pydict()
+    media = columns.pop("media")
+    columns["uri"] = [value["uri"] or "" for value in media]
+    columns["pts_ns"] = [value["pts_ns"] for value in media]
+    return (FrameRow(*values) for values in zip(*(columns[name] for name in _COLUMNS), strict=True))
 
 
 class FramesTable:
@@ -196,14 +216,10 @@ class FramesTable:
         for group in self._groups.get(topic, []):
             table = self._read([group], None)
             try:
-                columns = table.to_pydict()
+                rows = _rows(table)
             except (ValueError, KeyError, pa.ArrowException) as error:
                 raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
-            media = columns.pop("media")
-            columns["uri"] = [value["uri"] or "" for value in media]
-            columns["pts_ns"] = [value["pts_ns"] for value in media]
-            for values in zip(*(columns[name] for name in _COLUMNS), strict=True):
-                yield FrameRow(*values)
+            yield from rows
 
     def _read(self, groups: list[int], columns: list[str] | None) -> pa.Table:
         try:

@@ -108,7 +108,7 @@ def test_proof_finds_references_that_are_not_the_frame_s(
 ) -> None:
     add = FrameParts.add
 
-    def rows_with(change: Callable[[FrameRow], FrameRow]) -> Callable[..., None]:
+    def rows_with(change: Callable[[FrameRow], FrameRow]) -> Callable[..., Path]:
         return lambda self, topic, rows: add(self, topic, [change(row) for row in rows])
 
     changes: dict[str, Callable[[FrameRow], FrameRow]] = {
