@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 
-.PHONY: help setup demo test lint types docs docs-check schemas examples wheel-check check format bench clean
+.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,13 +29,20 @@ demo: setup ## Make a small bag, convert it, show what came out, prove it, play 
 test: setup ## Run all tests
 	$(PY) -m pytest -n auto
 
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= rosbag1 mcap rosbag2 yaml images
+
+fuzz: setup ## Look for input that breaks the readers, FUZZ_SECONDS for each of FUZZ_TARGETS
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@for target in $(FUZZ_TARGETS); do echo "$$target"; $(PY) -m tests.fuzz.run $$target $(FUZZ_SECONDS) || exit 1; done
+
 lint: setup ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: setup ## Check types
 	$(BIN)/mypy
-	MYPYPATH=docs $(BIN)/mypy docs/generate.py docs/reference.py docs/examples
+	MYPYPATH=docs $(BIN)/mypy docs/generate.py docs/imagekinds.py docs/reference.py docs/examples
 
 schemas: setup ## Write schemas/ anew from the models
 	$(PY) -m mediaref_tools.published schemas

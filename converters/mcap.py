@@ -9,14 +9,19 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
+from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
 
 from . import imagemsg
+from .mcap_extras import extras
 from .mcap_index import Index, Span
 from .mcap_scan import scan
 from .mcap_source import MAGIC, Source
 from .mcap_survey import survey
 from .mcap_writer import McapWriter
+from .packed_writer import PackedWriter
+from .packing import head
+from .rosbag2_zstd import inflated_message
+from .scratch import Scratch
 from .timeorder import Block, in_time_order
 
 __all__ = ["SCHEMA_ENCODING", "McapConverter", "McapReader"]
@@ -29,19 +34,13 @@ Should a channel have metadata under this very key, the attributes do not show i
 
 
 class McapConverter:
-    """Opens MCAP files, which it knows by their first 8 bytes, whatever their names."""
+    """Opens MCAP files, compressed as a whole or not, which it knows by their first 8 bytes, whatever their names."""
 
     name: ClassVar[str] = "mcap"
 
     def claims(self, path: Path) -> bool:
-        """Whether the path is a file that starts with MCAP's magic bytes."""
-        try:
-            if not path.is_file():
-                return False
-            with path.open("rb") as file:
-                return file.read(len(MAGIC)) == MAGIC
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            return False
+        """Whether the path is a file that starts with MCAP's magic bytes, once it is decompressed."""
+        return path.is_file() and head(path).startswith(MAGIC)
 
     def open(self, path: Path) -> McapReader:
         """Open an MCAP file.
@@ -58,7 +57,7 @@ class McapReader:
 
     A message's position is the place in the file of its chunk, or of the run of loose messages that it is in, shifted
     by 32 bits, plus its own place in there. Payloads are views into their chunk, which stays in memory as long as one
-    of them does.
+    of them does; those that were compressed one by one, as in rosbag2's message mode, are given as they are stored.
 
     Attributes:
         path: The file.
@@ -73,9 +72,13 @@ class McapReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        source = Source(path)
+        self._scratch = Scratch()
+        self._unpacked = self._scratch.unpacked(path) if path.is_file() else None
+        source = Source(path, None if self._unpacked is None else self._unpacked.path)
         try:
             self._index = scan(source)
+            if self._unpacked is not None and self._unpacked.trouble is not None:
+                self._index.losses.note("file", self._unpacked.trouble)
             self.profile: str = self._index.profile
             self.library: str = self._index.library
             self.losses: Sequence[Loss] = self._index.losses
@@ -83,6 +86,7 @@ class McapReader:
             self.channels: Sequence[Channel] = _channels(self._index)
         except BaseException:
             source.close()
+            self._scratch.close()
             raise
 
     @property
@@ -120,7 +124,7 @@ class McapReader:
         start = 0 if start_ns is None else start_ns
         stop = 2**64 if stop_ns is None else stop_ns
         blocks = [
-            Block(max(span.start_ns, start), partial(self._load, span, wanted, start, stop))
+            Block(max(span.start_ns, start), span.size or span.length, partial(self._load, span, wanted, start, stop))
             for span in self._index.spans
             if span.start_ns < stop
             and span.end_ns >= start
@@ -134,7 +138,7 @@ class McapReader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        return imagemsg.image(message)
+        return imagemsg.image(inflated_message(message))
 
     def record(self, message: Message) -> Record | None:
         """The record in a message: typed, a string of JSON, or a JSON message; None if it holds none.
@@ -142,15 +146,24 @@ class McapReader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return imagemsg.record(message)
+        return imagemsg.record(inflated_message(message))
 
     def metadata(self) -> Iterator[Any]:
         """The metadata records (`mcap.records.Metadata`) in file order; a broken one is a `Loss`."""
         self._index.source.check_open()
         return self._index.metadata()
 
-    def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> McapWriter:
-        """Start the same log anew in the file `out`; see `mediaref_tools.log.LogReader.rewriter`.
+    def extras(self, replaced: Collection[str]) -> Iterator[tuple[str, bytes]]:  # noqa: ARG002 - none is a topic's
+        """Attachments, metadata and records of unknown opcodes: see `mediaref_tools.log.WholeReader`.
+
+        Raises:
+            LogError: The log is closed.
+        """
+        self._index.source.check_open()
+        return extras(self._index)
+
+    def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> LogWriter:
+        """Start the same log anew in the file `out`, compressed as a whole if the source is.
 
         Raises:
             OutputError: `out` exists, or can't be written.
@@ -158,11 +171,14 @@ class McapReader:
         self._index.source.check_open()
         names = frozenset(topics)
         replaced = {channel.id for channel in self.channels if channel.role == "image" and channel.topic in names}
-        return McapWriter(self._index, out, replaced, kind)
+        if self._unpacked is None:
+            return McapWriter(self._index, out, replaced, kind)
+        return PackedWriter(lambda plain: McapWriter(self._index, plain, replaced, kind), out, self._unpacked.kind)
 
     def close(self) -> None:
         """Let go of the file."""
         self._index.source.close()
+        self._scratch.close()
 
     def __enter__(self) -> Self:
         return self

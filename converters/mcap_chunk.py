@@ -10,17 +10,17 @@ import zstandard
 from lz4.frame import LZ4FrameDecompressor
 from mcap.opcode import Opcode
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError
 
 from .mcap_source import RECORD
 
-__all__ = ["MESSAGE", "ChunkHead", "Entry", "Other", "chunk_head", "content", "split"]
+__all__ = ["MESSAGE", "ChunkHead", "Entry", "Other", "chunk_head", "content", "cut_content", "split"]
 
 MESSAGE = struct.Struct("<HIQQ")
 """What a message record starts with: channel id, sequence, log time, publish time."""
 
 _CHUNK = struct.Struct("<QQQII")
-_SIZE_MAX = 1 << 30  # what a chunk may say that it inflates to: writers make chunks of a few MiB
 _MESSAGE_OPCODE = int(Opcode.MESSAGE)
 
 
@@ -93,8 +93,8 @@ def content(record: memoryview) -> memoryview:
     """
     head = chunk_head(record, len(record))
     data = record[head.data_offset : head.data_offset + head.data_length]
-    if head.size > _SIZE_MAX:
-        raise LogError(f"content says that it has {head.size} bytes: expected at most {_SIZE_MAX}")
+    if head.size > limits.MAX_CHUNK_BYTES:
+        raise LogError(f"content says that it has {head.size} bytes: expected at most {limits.MAX_CHUNK_BYTES}")
     if head.compression == "zstd":
         inflated = memoryview(_zstd(data, head.size))
     elif head.compression == "lz4":
@@ -109,6 +109,29 @@ def content(record: memoryview) -> memoryview:
     if head.crc and zlib.crc32(inflated) != head.crc:
         raise LogError(f"content's CRC is {zlib.crc32(inflated):#010x}: expected {head.crc:#010x}")
     return inflated
+
+
+def cut_content(record: memoryview, length: int) -> memoryview:
+    """The first records of a chunk record whose end is not there, as far as they can be decompressed.
+
+    Args:
+        record: What is there of it.
+        length: How many bytes the whole record has.
+
+    Raises:
+        LogError: Not even its head is there.
+    """
+    head = chunk_head(record, length)
+    data, size = record[head.data_offset :], min(head.size, limits.MAX_CHUNK_BYTES)
+    try:
+        if head.compression == "zstd":
+            with zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True) as stream:
+                return memoryview(stream.read(size))
+        if head.compression == "lz4":
+            return memoryview(LZ4FrameDecompressor().decompress(data, size))
+    except (zstandard.ZstdError, RuntimeError, MemoryError) as error:
+        raise LogError(f"{head.compression} data can't be decompressed: {error}") from error
+    return data if head.compression == "" else memoryview(b"")
 
 
 def _zstd(data: memoryview, size: int) -> bytes:
@@ -135,8 +158,12 @@ def _lz4(data: memoryview, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def split(records: memoryview) -> tuple[list[Entry], list[Other]]:
+def split(records: memoryview, *, cut: bool = False) -> tuple[list[Entry], list[Other]]:
     """The messages and the other records in a chunk's content, or in a run of records of a file.
+
+    Args:
+        records: The bytes.
+        cut: Whether their end is missing: whole records are taken, up to the first that is not.
 
     Raises:
         LogError: A record is cut short.
@@ -147,11 +174,17 @@ def split(records: memoryview) -> tuple[list[Entry], list[Other]]:
     lead = RECORD.size + MESSAGE.size
     while offset < end:
         if end - offset < RECORD.size:
+            if cut:
+                break
             raise LogError(f"{end - offset} bytes are left over: expected a record")
         opcode, length = RECORD.unpack_from(records, offset)
         stop = offset + RECORD.size + length
         if stop > end:
+            if cut:
+                break
             raise LogError(f"record at byte {offset} of the content says that it has {length} bytes: expected fewer")
+        if len(entries) + len(others) == limits.MAX_CHUNK_MESSAGES:
+            raise LogError(f"content has more than {limits.MAX_CHUNK_MESSAGES} records")
         if opcode != _MESSAGE_OPCODE:
             others.append(Other(opcode, offset + RECORD.size, stop))
         elif length < MESSAGE.size:

@@ -12,7 +12,7 @@ from mcap.opcode import Opcode
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import ChannelStats, Loss
 
-from .mcap_chunk import MESSAGE, Entry, chunk_head, content, split
+from .mcap_chunk import MESSAGE, Entry, chunk_head, content, cut_content, split
 from .mcap_source import RECORD, Head, Source, parse
 
 __all__ = ["Declarations", "Index", "Losses", "Span", "Tally"]
@@ -43,6 +43,7 @@ class Span(NamedTuple):
         compression: A chunk's; None makes it a run of loose records.
         size: A chunk's decompressed bytes.
         crc: A chunk's CRC, 0 for none.
+        cut: How many bytes of a chunk record lie beyond the file's end.
     """
 
     offset: int
@@ -54,6 +55,12 @@ class Span(NamedTuple):
     compression: str | None = None
     size: int = 0
     crc: int = 0
+    cut: int = 0
+
+    @property
+    def timeless(self) -> bool:
+        """Whether a chunk does not say when its messages are: all such chunks would be held at once."""
+        return self.end_ns == 2**64 - 1 and self.start_ns == 0
 
     @property
     def where(self) -> str:
@@ -178,8 +185,8 @@ class Index:
             return run, split(run)[0]
         chunk = memoryview(self.source.read(span.offset, span.length))[RECORD.size :]
         try:
-            inside = content(chunk)
-            entries, others = split(inside)
+            inside = cut_content(chunk, len(chunk) + span.cut) if span.cut else content(chunk)
+            entries, others = split(inside, cut=span.cut > 0)
         except LogError as error:
             self.losses.note(span.where, f"{error}: the chunk is left out", span.messages)
             return memoryview(b""), []
@@ -239,7 +246,7 @@ class Index:
     def _glance(self, span: Span, tally: Tally) -> bool:
         # Counts the messages of a chunk that is neither compressed nor has a CRC, and reads no payloads; False, and
         # nothing counted, where it has to be read.
-        if span.compression != "" or span.crc or span.size < 4096 * (span.messages or span.size):
+        if span.compression != "" or span.crc or span.cut or span.size < 4096 * (span.messages or span.size):
             return False  # messages that are small are read faster than they are skipped
         start = span.offset + RECORD.size
         head = chunk_head(self.source.peek(start, 64), span.length - RECORD.size)

@@ -17,7 +17,8 @@ from mediaref_tools.errors import LogError
 
 from .mcap_chunk import MESSAGE, chunk_head
 from .mcap_index import Declarations, Index, Losses, Span
-from .mcap_source import MAGIC, RECORD, Head, Source, parse
+from .mcap_resync import agrees, resync
+from .mcap_source import LEAD, MAGIC, RECORD, Head, Source, parse
 
 __all__ = ["scan"]
 
@@ -98,7 +99,12 @@ class _Scan:
             span = Span(run.offset, run.end - run.offset, run.start_ns, run.end_ns, run.messages, channels)
             self._index.spans.append(span)
 
-    def _start_chunk(self, head: Head) -> None:
+    def cut_chunk(self, head: Head, end: int) -> None:
+        """A chunk whose record reaches beyond the file's end: some of its messages may be there."""
+        self._start_chunk(head, head.end - end)
+        self.end()
+
+    def _start_chunk(self, head: Head, cut: int = 0) -> None:
         try:
             chunk = chunk_head(head.lead, head.length)
         except LogError as error:
@@ -106,7 +112,7 @@ class _Scan:
             return
         self._chunk = Span(
             head.offset,
-            head.end - head.offset,
+            head.end - head.offset - cut,
             chunk.start_ns,
             chunk.end_ns,
             None,
@@ -114,6 +120,7 @@ class _Scan:
             intern(chunk.compression),
             chunk.size,
             chunk.crc,
+            cut,
         )
 
     def _message_index(self, head: Head) -> None:
@@ -156,28 +163,49 @@ def scan(source: Source) -> Index:
     state = _Scan(index)
     summary: list[Head] = []
     header = data_end = footer = None
+    start: int | None = len(MAGIC)
     end = len(MAGIC)
-    for head in source.walk(end, source.size):
-        end = head.end
-        if head.opcode == _MESSAGE:  # a log without chunks has millions of them
-            state.take(head)
-        elif head.opcode == Opcode.FOOTER:
-            footer = head
-            break
-        elif head.opcode == Opcode.STATISTICS or (data_end and head.opcode in _DECLARATIONS):
-            summary.append(head)
-        elif head.opcode == Opcode.DATA_END:
-            data_end = head
-        elif head.opcode == Opcode.HEADER:
-            header = header or head
-        else:
-            state.take(head)
-    state.end()
+    while start is not None:
+        end = start
+        for head in source.walk(start, source.size):
+            end = head.end
+            if head.opcode == _MESSAGE:  # a log without chunks has millions of them
+                state.take(head)
+            elif head.opcode == Opcode.FOOTER:
+                footer = head
+                break
+            elif head.opcode == Opcode.STATISTICS or (data_end and head.opcode in _DECLARATIONS):
+                summary.append(head)
+            elif head.opcode == Opcode.DATA_END:
+                data_end = head
+            elif head.opcode == Opcode.HEADER:
+                header = header or head
+            else:
+                state.take(head)
+        state.end()
+        start = None if footer else _further(index, end)
     _read_header(index, header)
-    _check_end(index, footer, end)
+    _check_end(index, footer, end, state)
+    if footer is None:  # nothing vouches for what is left of the summary: its claims count, its repetitions don't
+        summary = [head for head in summary if head.opcode == Opcode.STATISTICS]
     if footer is None or _is_sound(index, footer):
         _read_summary(index, summary)
     return index
+
+
+def _further(index: Index, end: int) -> int | None:
+    """Where records go on behind something that is none."""
+    lead = index.source.peek(end, RECORD.size + LEAD)
+    if len(lead) < RECORD.size:
+        return None
+    opcode, length = RECORD.unpack_from(lead)
+    if opcode == Opcode.CHUNK and agrees(Head(opcode, end, end + RECORD.size + length, length, lead[RECORD.size :])):
+        return None  # the last one, cut off: what is there of it is not a run of records
+    start = resync(index.source, end + 1)
+    if start is not None:
+        what = f"{start - end} bytes are no records: the first would be of opcode {opcode:#04x} and {length} bytes"
+        index.losses.note(f"byte {end}", what)
+    return start
 
 
 def _declare(index: Index, head: Head) -> None:
@@ -199,7 +227,7 @@ def _read_header(index: Index, head: Head | None) -> None:
     index.profile, index.library = header.profile, header.library
 
 
-def _check_end(index: Index, footer: Head | None, end: int) -> None:
+def _check_end(index: Index, footer: Head | None, end: int, state: _Scan) -> None:
     source, where = index.source, f"byte {end}"
     rest = source.peek(end, RECORD.size)
     if footer is not None:
@@ -218,7 +246,10 @@ def _check_end(index: Index, footer: Head | None, end: int) -> None:
         opcode, length = RECORD.unpack(rest)
         left = source.size - end - RECORD.size
         what = f"the log is cut inside a record: it says that it has {length} bytes, {left} are left"
-        index.losses.note(Head(opcode, end, end, length, b"").where, what)
+        head = Head(opcode, end, end + RECORD.size + length, length, source.peek(end + RECORD.size, LEAD))
+        index.losses.note(head.where, what)
+        if opcode == Opcode.CHUNK:
+            state.cut_chunk(head, source.size)
 
 
 def _is_sound(index: Index, footer: Head) -> bool:

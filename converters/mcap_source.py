@@ -16,7 +16,7 @@ from mcap.opcode import Opcode
 
 from mediaref_tools.errors import LogError, LogNotFound
 
-__all__ = ["MAGIC", "RECORD", "Head", "Source", "parse"]
+__all__ = ["LEAD", "MAGIC", "RECORD", "Head", "Source", "parse"]
 
 MAGIC = b"\x89MCAP0\r\n"
 """What an MCAP file starts and ends with."""
@@ -24,7 +24,9 @@ MAGIC = b"\x89MCAP0\r\n"
 RECORD = struct.Struct("<BQ")
 """What every record starts with: its opcode and how many bytes follow."""
 
-_LEAD = 64  # enough of a message, message index or chunk to know it by
+LEAD = 64
+"""Bytes that are enough of a message, message index or chunk to know it by."""
+
 _BODY_MAX = 1 << 28  # no schema, metadata … is as long as this, and a broken length must not fill the memory
 _NAMES = {int(opcode): opcode.name.lower().replace("_", " ") for opcode in Opcode}
 
@@ -51,16 +53,20 @@ class Head(NamedTuple):
 class Source:
     """An open file, read at offsets; from several threads, if need be.
 
+    Args:
+        path: The log's own, for messages.
+        content: The file to open, where it is another.
+
     Raises:
         LogNotFound: There is no file.
         LogError: It can't be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: Path | None = None) -> None:
         self.path = path
         self._lock = threading.Lock()
         try:
-            self._file = path.open("rb")
+            self._file = (content or path).open("rb")
         except FileNotFoundError as error:
             raise LogNotFound(f"no log to read: expected an MCAP file here; check the path: {path}") from error
         except OSError as error:
@@ -114,7 +120,7 @@ class Source:
     def walk(self, start: int, stop: int) -> Iterator[Head]:
         """The whole records in `[start, stop)`, up to the first that is cut or has the impossible opcode 0."""
         while start + RECORD.size <= stop:
-            data = self.peek(start, min(RECORD.size + _LEAD, stop - start))
+            data = self.peek(start, min(RECORD.size + LEAD, stop - start))
             if len(data) < RECORD.size:
                 return
             opcode, length = RECORD.unpack_from(data)

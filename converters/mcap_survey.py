@@ -13,8 +13,8 @@ def survey(index: Index) -> None:
     """Make the declarations whole, and note as losses what the file claims and does not hold.
 
     Chunks are read for it only if something is unknown without: a channel or schema that a message index names, a
-    chunk without message indexes, statistics that don't agree, or a file that neither has statistics nor repeats its
-    channels, where any chunk may declare more.
+    chunk without message indexes or times, statistics that don't agree, or a file that neither has statistics nor
+    repeats its channels, where any chunk may declare more.
 
     Raises:
         LogError: The file can't be read.
@@ -23,7 +23,7 @@ def survey(index: Index) -> None:
         _visit_all(index)
     else:
         for place, span in enumerate(index.spans):
-            if span.messages is None or index.declarations.lacks(span.channels):
+            if span.messages is None or span.timeless or index.declarations.lacks(span.channels):
                 index.spans[place] = index.visit(span, Tally())
         if index.statistics is not None and not _agrees(index):
             _visit_all(index)

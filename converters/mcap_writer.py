@@ -21,6 +21,7 @@ from .mcap_index import Index
 from .mcap_source import Head, parse
 from .recordtype import RecordType
 from .rosbag2_metadata import retyped
+from .rosbag2_zstd import deflated, inflated_message
 
 __all__ = ["McapWriter"]
 
@@ -91,7 +92,9 @@ class McapWriter:
                 f"message of {message.channel.topic!r} can't become a record: its channel keeps its own type; "
                 f"name the topic in the rewriter's topics: {self._out}"
             )
-        self._add(message, imagemsg.record_bytes(message, record, self._kind))
+        plain = inflated_message(message)
+        data = imagemsg.record_bytes(plain, record, self._kind)
+        self._add(message, data if plain is message else deflated(data))
 
     def commit(self) -> None:
         """Copy attachments, metadata and records of unknown opcodes, then write the index, sync and close.

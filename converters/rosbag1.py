@@ -13,16 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
+from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
 
 from . import imagemsg
+from .packed_writer import PackedWriter
+from .packing import head
 from .rosbag1_file import BagFile, Chunk
 from .rosbag1_format import Connection, fields, text, walk
 from .rosbag1_index import read_index
 from .rosbag1_stats import channel_stats
 from .rosbag1_writer import Rosbag1Writer
+from .scratch import Scratch
 from .timeorder import Block, in_time_order
 
 __all__ = ["Rosbag1Converter", "Rosbag1Reader"]
@@ -34,14 +38,8 @@ class Rosbag1Converter:
     name: ClassVar[str] = "rosbag1"
 
     def claims(self, path: Path) -> bool:
-        """Whether the file begins like a bag; its name says nothing (`.bag.active`, `.orig`)."""
-        try:
-            if not path.is_file():
-                return False
-            with path.open("rb") as file:
-                return re.match(rb"#ROS(BAG|RECORD) V\d", file.read(16)) is not None
-        except OSError:
-            return False
+        """Whether the file begins like a bag, compressed or not; its name says nothing (`.bag.active`, `.orig`)."""
+        return path.is_file() and re.match(rb"#ROS(BAG|RECORD) V\d", head(path)) is not None
 
     def open(self, path: Path) -> Rosbag1Reader:
         """Open a bag. One without an index, or cut off, is read through first.
@@ -65,13 +63,17 @@ class Rosbag1Reader:
     container: str = "rosbag1"
 
     def __init__(self, path: Path) -> None:
-        self._bag = BagFile(path)
+        self._scratch = Scratch()
+        self._unpacked = self._scratch.unpacked(path) if path.is_file() else None
+        self._bag = BagFile(path, None if self._unpacked is None else self._unpacked.path)
         try:
             self._index = read_index(self._bag)
         except BaseException:
-            self._bag.close()
+            self.close()
             raise
         self._losses = self._index.losses
+        if self._unpacked is not None and self._unpacked.trouble is not None:
+            self._losses.append(Loss("file", self._unpacked.trouble))
         self._told: set[int] = set()
         self._channels = {conn: self._channel(connection) for conn, connection in self._index.connections.items()}
         self._stats: dict[int, ChannelStats] | None = None
@@ -111,7 +113,7 @@ class Rosbag1Reader:
         start_ns = 0 if start_ns is None else start_ns
         stop_ns = 1 << 64 if stop_ns is None else stop_ns
         return in_time_order(
-            Block(chunk.start_ns, partial(self._load, chunk, wanted, start_ns, stop_ns))
+            Block(chunk.start_ns, self._bag.content_size(chunk), partial(self._load, chunk, wanted, start_ns, stop_ns))
             for chunk in self._index.chunks
             if chunk.end_ns >= start_ns
             and chunk.start_ns < stop_ns
@@ -145,6 +147,8 @@ class Rosbag1Reader:
                 found += 1
                 strangers += conn not in channels
                 strays += not chunk.start_ns <= time_ns <= chunk.end_ns
+                if len(messages) == limits.MAX_CHUNK_MESSAGES:
+                    raise LogError(f"it holds more than {len(messages)} messages")
                 if conn in wanted and start_ns <= time_ns < stop_ns:
                     data, position = view[start:stop], chunk.pos << 32 | offset
                     messages.append(Message(channels[conn], time_ns, None, None, data, position))
@@ -177,8 +181,8 @@ class Rosbag1Reader:
         """The record in a message, typed or a string of JSON; None if it holds none."""
         return imagemsg.record(message)
 
-    def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag1Writer:
-        """Start the same bag anew at `out`, compressed like the source's first chunk.
+    def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> LogWriter:
+        """Start the same bag anew at `out`, compressed like the source's first chunk, and as a whole if the source is.
 
         Raises:
             LogError: The log is closed.
@@ -186,11 +190,16 @@ class Rosbag1Reader:
         """
         self._bag.check_open()
         compression = self._bag.compression(self._index.chunks)
-        return Rosbag1Writer(out, self._channels, self._index.connections, compression, topics, kind)
+
+        def start(plain: Path) -> Rosbag1Writer:
+            return Rosbag1Writer(plain, self._channels, self._index.connections, compression, topics, kind)
+
+        return start(out) if self._unpacked is None else PackedWriter(start, out, self._unpacked.kind)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, and remove a temporary one."""
         self._bag.close()
+        self._scratch.close()
 
     def __enter__(self) -> Self:
         return self

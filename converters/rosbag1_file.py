@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import threading
 from pathlib import Path
 from typing import NamedTuple
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError, LogNotFound
 
-from .rosbag1_format import CHUNK, MAX_CHUNK, Compression, compression_name, decompress, fields, number
+from .rosbag1_format import CHUNK, Compression, compression_name, decompress, fields, number
 
 __all__ = ["COUNT", "BagFile", "Chunk", "Head"]
 
@@ -17,6 +19,10 @@ COUNT = struct.Struct("<II")
 """An entry of a chunk info: a connection, and how many of its messages are in the chunk."""
 
 _MAX_HEADER = 1 << 20
+_WINDOW, _OVERLAP = 1 << 20, 128
+_OP = re.compile(rb"\x04\0\0\0op=[\x02\x05\x07]")
+# Lengths of what a chunk's (compression, size), a connection's or a message's header (conn, time) may begin with.
+_BEFORE = tuple(4 + sum(fields) for fields in ((), (20,), (19,), (13,), (20, 13), (19, 13), (17,), (13, 17)))
 
 
 class Head(NamedTuple):
@@ -62,15 +68,19 @@ class Chunk(NamedTuple):
 class BagFile:
     """A bag's bytes, for any thread.
 
+    Args:
+        path: The log's own, for messages.
+        content: The file to open, where it is another.
+
     Raises:
         LogError: The file can't be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: Path | None = None) -> None:
         self.path = path
         self._lock = threading.Lock()
         try:
-            self._file = path.open("rb")
+            self._file = (content or path).open("rb")
             self.size = self._file.seek(0, 2)
         except FileNotFoundError as error:
             raise LogNotFound(f"there is no file at the path: check it: {path}") from error
@@ -114,6 +124,45 @@ class BagFile:
         found = fields(raw[:-4])
         return Head(number(found, "op", 1), found, raw[:-4], pos + 8 + length, int.from_bytes(raw[-4:], "little"))
 
+    def find(self, pos: int) -> int | None:
+        """Where the next chunk, connection or message lies, at `pos` or behind it, that is whole; None if none does.
+
+        It is known by its header, as every known writer lays it out: a field `op`, and fields of a fixed length or
+        none before it.
+
+        Raises:
+            LogError: The file can't be read.
+        """
+        while pos < self.size:
+            window = self.read(pos, min(_WINDOW + _OVERLAP, self.size - pos))
+            for match in _OP.finditer(window):
+                for before in _BEFORE:
+                    start = match.start() - before
+                    if start >= 0 and self._is_record(pos + start, window[start : start + 8]):
+                        return pos + start
+            pos += _WINDOW
+        return None
+
+    def _is_record(self, pos: int, lead: bytes) -> bool:
+        length, first = int.from_bytes(lead[:4], "little"), int.from_bytes(lead[4:], "little")
+        if not first < length < _MAX_HEADER:  # quicker than to read it
+            return False
+        try:
+            head = self.head(pos)
+            if head.op == CHUNK:
+                compression_name(head.fields.get(b"compression", b""))
+                return len(head.fields) == 3
+            return number(head.fields, "conn", 4) >= 0 and head.stop <= self.size
+        except LogError:
+            return False
+
+    def content_size(self, chunk: Chunk) -> int:
+        """How many bytes `content` gives, as far as the chunk says; 0 where it can't be read."""
+        try:
+            return chunk.loose or number(self.chunk_head(chunk.pos).fields, "size", 4)
+        except LogError:
+            return 0
+
     def content(self, chunk: Chunk) -> bytes:
         """What a chunk holds, not compressed any more.
 
@@ -127,7 +176,7 @@ class BagFile:
         length, size = head.length, number(head.fields, "size", 4)
         if chunk.cut:
             # A recorder writes a chunk's header with lengths of 0, and comes back to it when the chunk is full.
-            length, size = min(length or self.size, self.size - head.pos), size or MAX_CHUNK
+            length, size = min(length or self.size, self.size - head.pos), size or limits.MAX_CHUNK_BYTES
         data = self.read(head.pos, _bounded(length))
         return decompress(compression, data, _bounded(size), cut=chunk.cut)
 
@@ -159,6 +208,6 @@ class BagFile:
 
 
 def _bounded(size: int) -> int:
-    if size > MAX_CHUNK:
-        raise LogError(f"it holds {size} bytes, expected {MAX_CHUNK} at most")
+    if size > limits.MAX_CHUNK_BYTES:
+        raise LogError(f"it holds {size} bytes, expected {limits.MAX_CHUNK_BYTES} at most")
     return size

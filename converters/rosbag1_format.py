@@ -23,7 +23,6 @@ __all__ = [
     "FILE",
     "INDEX",
     "MAGIC",
-    "MAX_CHUNK",
     "MESSAGE",
     "Compression",
     "Connection",
@@ -43,8 +42,6 @@ __all__ = [
 
 MAGIC: Final = b"#ROSBAG V2.0\n"
 MESSAGE, FILE, INDEX, CHUNK, CHUNK_INFO, CONNECTION = 2, 3, 4, 5, 6, 7
-MAX_CHUNK: Final = 1 << 30
-"""The most bytes that a chunk may hold: a length that lies must not become a MemoryError."""
 
 Compression = Literal["none", "bz2", "lz4"]
 
@@ -85,7 +82,7 @@ def fields(data: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     pos = 0
     while pos < len(data):
-        length = _U32.unpack_from(data, pos)[0] if pos + 4 <= len(data) else MAX_CHUNK
+        length = _U32.unpack_from(data, pos)[0] if pos + 4 <= len(data) else 1 << 32
         pos += 4
         if pos + length > len(data):
             raise LogError(f"a header field of {length} bytes reaches beyond its header of {len(data)} bytes")
@@ -136,36 +133,59 @@ def pack_record(head: bytes, data: bytes | bytearray) -> bytes:
 
 
 def walk(data: bytes) -> Iterator[Slot | Connection]:
-    """The records inside of a chunk, in their order.
+    """The records inside of a chunk, in their order. Behind one that is damaged they go on with the next message.
 
     Raises:
-        LogError: A record is not one of a chunk, or reaches beyond it; all before it was given.
+        LogError: A record is not one of a chunk, or reaches beyond it; all that could be read was given before.
     """
     offset, end = 0, len(data)
+    trouble: LogError | None = None
     while offset < end:
         match = _MESSAGE_HEADER.match(data, offset)
         if match and match.end() - offset == MESSAGE_HEADER_BYTES:
             _, connection, time, length = (int.from_bytes(group, "little") for group in match.groups())
-            start, op = match.end(), MESSAGE
-        else:
-            # Lengths are checked as Python integers: a u32 that lies can't wrap around.
-            start = offset + 8 + (_U32.unpack_from(data, offset)[0] if offset + 4 <= end else MAX_CHUNK)
-            if start > end:
-                raise LogError(f"the record at byte {offset} of the chunk reaches beyond its {end} bytes")
-            head = data[offset + 4 : start - 4]
-            found, (length,) = fields(head), _U32.unpack_from(data, start - 4)
-            op, connection = number(found, "op", 1), number(found, "conn", 4)
-            time = number(found, "time", 8) if op == MESSAGE else 0
-        stop = start + length
-        if stop > end:
-            raise LogError(f"the record at byte {offset} of the chunk reaches beyond its {end} bytes")
-        if op == MESSAGE:
-            yield Slot(connection, time_ns(time), offset, start, stop)
-        elif op == CONNECTION:
-            yield Connection(connection, head, data[start:stop])
-        else:
-            raise LogError(f"the record at byte {offset} of the chunk is of kind {op}, expected 2 or 7")
-        offset = stop
+            start = match.end()
+            if start + length <= end:
+                yield Slot(connection, time_ns(time), offset, start, start + length)
+                offset = start + length
+                continue
+        try:
+            item, offset = _record(data, offset)
+            yield item
+        except LogError as error:
+            trouble = trouble or error
+            offset = _next_message(data, offset + 1)
+    if trouble:
+        raise trouble
+
+
+def _record(data: bytes, offset: int) -> tuple[Slot | Connection, int]:
+    """The record at a place of a chunk, and where it ends."""
+    end = len(data)
+    # Lengths are checked as Python integers: a u32 that lies can't wrap around.
+    start = offset + 8 + (_U32.unpack_from(data, offset)[0] if offset + 4 <= end else 1 << 32)
+    if start > end:
+        raise LogError(f"the record at byte {offset} of the chunk reaches beyond its {end} bytes")
+    head = data[offset + 4 : start - 4]
+    found, (length,) = fields(head), _U32.unpack_from(data, start - 4)
+    op, connection = number(found, "op", 1), number(found, "conn", 4)
+    stop = start + length
+    if stop > end:
+        raise LogError(f"the record at byte {offset} of the chunk reaches beyond its {end} bytes")
+    if op == MESSAGE:
+        return Slot(connection, time_ns(number(found, "time", 8)), offset, start, stop), stop
+    if op == CONNECTION:
+        return Connection(connection, head, data[start:stop]), stop
+    raise LogError(f"the record at byte {offset} of the chunk is of kind {op}, expected 2 or 7")
+
+
+def _next_message(data: bytes, offset: int) -> int:
+    """Where the next message lies that is whole, laid out as every known writer does; the end if there is none."""
+    for match in _MESSAGE_HEADER.finditer(data, offset):
+        start = match.start() + MESSAGE_HEADER_BYTES
+        if match.end() == start and start + int.from_bytes(match[4], "little") <= len(data):
+            return match.start()
+    return len(data)
 
 
 def compression_name(value: bytes) -> Compression:

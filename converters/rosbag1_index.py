@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mediaref_tools.errors import LogError
@@ -15,6 +16,7 @@ from .rosbag1_format import (
     CHUNK_INFO,
     CONNECTION,
     FILE,
+    INDEX,
     MAGIC,
     MESSAGE,
     Connection,
@@ -51,7 +53,11 @@ def read_index(bag: BagFile) -> Index:
         index_pos = number(head.fields, "index_pos", 8)
         expected = (number(head.fields, "conn_count", 4), number(head.fields, "chunk_count", 4))
     except LogError as error:
-        raise LogError(f"the bag's file header is damaged: {error}: {bag.path}") from error
+        index = _scan(bag, len(MAGIC), "the bag's file header is damaged")
+        if not index.chunks:
+            what = f"the bag's file header is damaged, and no message comes after it: {error}"
+            raise LogError(f"{what}: {bag.path}") from error
+        return index
     if encryptor := head.fields.get(b"encryptor"):
         raise LogError(
             f"the bag is encrypted with {text(encryptor)!r}, expected none: decrypt a copy with ROS 1's "
@@ -115,28 +121,57 @@ def _chunk(head: Head, tally: bytes) -> Chunk:
 def _scan(bag: BagFile, pos: int, why: str) -> Index:
     """Read through the file from `pos` on. Every chunk is decompressed, as connections are told inside of them."""
     index = Index({}, [], [])
-    opened: int | None = None
+    chunk: _Survey | None = None
+    back = bag.size  # bytes that are read twice at most, for chunks in chunks would be read again and again
     while pos < bag.size:
         try:
             head = bag.head(pos)
+            if head.stop > bag.size and head.op not in (CHUNK, MESSAGE, CONNECTION):
+                raise LogError(f"{head.length} bytes at byte {head.pos} reach beyond the end of the file at {bag.size}")
         except LogError as error:
-            if opened is not None:  # no record, then it is what the recorder had written of this chunk
-                _survey(bag, Chunk(opened, cut=True), index)
-            else:
-                index.losses.append(Loss(f"byte {pos}", f"nothing can be read from here on: {error}"))
-            break
-        stop, opened = head.stop, None
+            if chunk is not None and chunk.may_be_shorter and pos - chunk.head.pos <= back:
+                back -= pos - chunk.head.pos
+                pos = chunk.head.pos
+            pos = _skip(bag, pos, error, index)
+            _end(chunk, index)
+            chunk = None
+            continue
+        if head.op == INDEX and chunk is not None:
+            chunk.claimed += int.from_bytes(head.fields.get(b"count", b"")[:4], "little")
+        else:
+            _end(chunk, index)
+            chunk = None
+        stop = head.stop
         if head.op == CHUNK and head.length == 0:
-            opened = pos
+            stop = _open_chunk(bag, head, pos, index)
         elif head.op == CHUNK:
-            _survey(bag, Chunk(pos, cut=stop > bag.size), index)
+            chunk = _survey(bag, Chunk(pos, cut=stop > bag.size), head, index)
         elif head.op in (MESSAGE, CONNECTION):
             stop = _loose_stop(bag, pos)
-            _survey(bag, Chunk(pos, loose=stop - pos), index)
+            _end(_survey(bag, Chunk(pos, loose=stop - pos), head, index), index)
         pos = stop
+    _end(chunk, index)
     found = sum(sum(chunk.counts.values()) for chunk in index.chunks)
     index.losses.insert(0, Loss("index", f"{why}: the file was read from end to end, which found {found} messages"))
     return index
+
+
+def _open_chunk(bag: BagFile, head: Head, pos: int, index: Index) -> int:
+    """A chunk as a recorder begins it, with lengths of 0: what it had written of it when it died may follow."""
+    try:
+        bag.head(head.stop)
+        return head.stop  # a record, then the chunk is empty, or its messages lie there by themselves
+    except LogError:
+        _end(_survey(bag, Chunk(pos, cut=True), head, index), index)
+        return bag.size
+
+
+def _skip(bag: BagFile, pos: int, error: LogError, index: Index) -> int:
+    """Go on behind something that is no record."""
+    further = bag.find(pos + 1)
+    rest = "nothing can be read from here on" if further is None else f"{further - pos} bytes are skipped"
+    index.losses.append(Loss(f"byte {pos}", f"{rest}: {error}"))
+    return bag.size if further is None else further
 
 
 def _loose_stop(bag: BagFile, pos: int) -> int:
@@ -156,7 +191,23 @@ def _loose_stop(bag: BagFile, pos: int) -> int:
     return stop if stop > pos else bag.size  # the only one of the run is cut off
 
 
-def _survey(bag: BagFile, chunk: Chunk, index: Index) -> None:
+@dataclass
+class _Survey:
+    """What was found in a chunk, and what the index records behind it claim."""
+
+    chunk: Chunk
+    head: Head
+    found: int
+    trouble: str
+    claimed: int = 0
+
+    @property
+    def may_be_shorter(self) -> bool:
+        """Whether records inside of it can't be its own: compressed data don't look like records."""
+        return self.found == 0 or self.head.fields.get(b"compression") != b"none"
+
+
+def _survey(bag: BagFile, chunk: Chunk, head: Head, index: Index) -> _Survey:
     """Enter what a chunk holds into `index`."""
     counts: Counter[int] = Counter()
     start_ns, end_ns, trouble = 1 << 63, 0, ""
@@ -172,6 +223,14 @@ def _survey(bag: BagFile, chunk: Chunk, index: Index) -> None:
     if counts:
         tally = b"".join(COUNT.pack(*pair) for pair in counts.items())
         index.chunks.append(chunk._replace(start_ns=start_ns, end_ns=end_ns, tally=tally))
-    if trouble:
-        what = f"{trouble}: {counts.total()} messages of it are there"
-        index.losses.append(Loss(f"chunk at byte {chunk.pos}", what))
+    return _Survey(chunk, head, counts.total(), trouble)
+
+
+def _end(survey: _Survey | None, index: Index) -> None:
+    """Say what is missing of a chunk, once the index records behind it were seen."""
+    if survey is None or not (survey.trouble or survey.claimed > survey.found):
+        return
+    trouble = survey.trouble or f"its index records list {survey.claimed} messages"
+    gone = max(survey.claimed - survey.found, 0) if survey.claimed else None
+    what = f"{trouble}: {survey.found} messages of it are there"
+    index.losses.append(Loss(f"chunk at byte {survey.chunk.pos}", what, gone))

@@ -9,6 +9,7 @@ their numbers, so those are never asked. Source: ros2/rosbag2 `rosbag2_storage_s
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -17,13 +18,16 @@ from typing import Any, NamedTuple
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import ChannelStats
 
+from .packing import ZSTD, decompressor
+from .rosbag2_carving import Carving, carve
+from .rosbag2_connection import columns as table_columns
+from .rosbag2_connection import opened
 from .rosbag2_metadata import parse
-from .rosbag2_scratch import Scratch
-from .rosbag2_zstd import ZSTD, decompressor, inflated
+from .rosbag2_zstd import inflated
+from .scratch import Scratch
 
-__all__ = ["MAGIC", "SOUND", "Database", "Definition", "Topic", "companions", "opened", "recovered", "sound", "uri"]
+__all__ = ["SOUND", "Database", "Definition", "Topic", "sound"]
 
-MAGIC = b"SQLite format 3\0"
 SOUND = "typeof(topic_id) = 'integer' AND typeof(timestamp) = 'integer' AND typeof(data) IN ('blob', 'text')"
 """Rows that are messages. SQLite stores any type in any column; these checks don't load the payload."""
 
@@ -49,57 +53,6 @@ class Definition(NamedTuple):
     type_description_hash: str
 
 
-def uri(path: Path, options: str) -> str:
-    """What SQLite calls a file: percent-encoded, for `?`, `#` and `%` would end the path or mean something else."""
-    return f"{path.absolute().as_uri()}?{options}"
-
-
-def opened(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, takes no lock and writes no file beside the database; text comes as bytes.
-
-    Raises:
-        sqlite3.Error: It can't be opened.
-    """
-    address = uri(path, "mode=ro&immutable=1")
-    connection = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
-    connection.text_factory = bytes
-    connection.execute("PRAGMA trusted_schema = OFF")
-    return connection
-
-
-def companions(path: Path) -> dict[str, Path]:
-    """The logs beside a database that SQLite would read with it, by what their names add to the file's."""
-    found = {}
-    for suffix in ("-wal", "-journal"):
-        for real in (path, path.resolve()):
-            companion = real.with_name(real.name + suffix)
-            if suffix not in found and companion.is_file() and companion.stat().st_size:
-                found[suffix] = companion
-    return found
-
-
-def recovered(path: Path, scratch: Scratch) -> Path:
-    """The path of a database that holds what the recorder committed but left in a log beside the file.
-
-    A file without such a log is returned itself; else a copy that SQLite has put in order. `immutable` reads only
-    the file (100 of 200 messages), and everything else would write into the source's folder.
-
-    Raises:
-        LogError: The copy can't be made, or SQLite can't make sense of it.
-    """
-    beside = companions(path)
-    if not beside:
-        return path
-    copy = scratch.copy(path, beside)
-    try:
-        with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            connection.execute("PRAGMA journal_mode = DELETE").fetchall()
-    except sqlite3.Error as error:
-        raise LogError(f"database and the {', '.join(beside)} beside it can't be joined ({error}): {path}") from error
-    return copy
-
-
 class Database:
     """A `.db3` file's topics, definitions and rows.
 
@@ -107,37 +60,57 @@ class Database:
         path: The file to open: a copy where the log's own file is compressed or has a `-wal`.
         name: What to call it in errors.
         compressed: Whether messages are compressed, None where the log does not say.
+        scratch: Where to put a sound copy of a file that turns out to be damaged.
 
     Raises:
-        LogError: It is no SQLite database, a damaged one, or none of rosbag2's.
+        LogError: It is no SQLite database, none of rosbag2's, or one of which nothing can be read.
     """
 
-    def __init__(self, path: Path, name: Path, compressed: bool | None) -> None:
+    def __init__(self, path: Path, name: Path, compressed: bool | None, scratch: Scratch) -> None:
         self.path = path
+        """What is read: the file, or a copy once it was carved."""
         self.name = name
-        self.unreadable: set[int] = set()
-        """Keys of rows that could not be read, once they were asked for."""
+        self.carving: Carving | None = None
+        """What was found in the file, page by page, if it is damaged."""
+        self._scratch = scratch
+        self._lock = threading.Lock()
         try:
-            with closing(opened(path)) as connection:
-                self._read(connection, compressed)
-        except (sqlite3.Error, OverflowError, ValueError) as error:
+            self._open(compressed)
+        except (sqlite3.DatabaseError, OverflowError, ValueError) as error:
             if isinstance(error, LogError):
                 raise
-            raise self.damaged(error) from error
+            self.carve(error)
+            try:
+                self._open(compressed)
+            except (sqlite3.Error, OverflowError, ValueError) as again:
+                raise self.damaged(again) from error
 
     def damaged(self, error: Exception) -> LogError:
         """The error for what SQLite says of the file."""
-        return LogError(
-            f"SQLite database can't be read ({error}); if it was cut off or damaged, try `sqlite3 FILE .recover`, or "
-            f"`ros2 bag reindex`: {self.name}"
-        )
+        return LogError(f"SQLite database can't be read ({error}): is it one, and of rosbag2? {self.name}")
+
+    def carve(self, error: Exception) -> None:
+        """Read from a sound copy from now on, in which everything is that can be found; any thread may ask for it.
+
+        Raises:
+            LogError: It was carved already, or can't be.
+        """
+        with self._lock:
+            if self.carving is not None:
+                raise self.damaged(error) from error
+            self.carving = carve(self.path, self.name, self._scratch)
+            self.path = self.carving.path
+
+    def _open(self, compressed: bool | None) -> None:
+        with closing(opened(self.path)) as connection:
+            self._read(connection, compressed)
 
     def _read(self, connection: sqlite3.Connection, compressed: bool | None) -> None:
         tables = {
             name.decode("utf-8", "replace")
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
-        columns = {table: _columns(connection, table) for table in tables}
+        columns = {table: table_columns(connection, table) for table in tables}
         for table, needed in (
             ("topics", ("id", "name", "type")),
             ("messages", ("id", "topic_id", "timestamp", "data")),
@@ -211,45 +184,46 @@ class Database:
     ) -> Iterator[tuple[int, int, int, bytes]]:
         """Messages as (timestamp, key, topic id, data as stored), by timestamp, then key.
 
-        A row that can't be read is left out, and its key added to `unreadable`.
+        A file that turns out to be damaged is carved, and its copy read from there on.
 
         Raises:
-            LogError: The database is damaged in a way that hides which rows there are.
+            LogError: The database is damaged so that nothing can be read.
         """
-        try:
-            with closing(opened(self.path)) as connection:
-                yield from self._rows(connection, topic_ids, _between(start_ns, stop_ns))
-        except sqlite3.Error as error:
-            raise self.damaged(error) from error
+        last: tuple[int, int] | None = None
+        while True:
+            path = self.path
+            try:
+                with closing(opened(path)) as connection:
+                    for row in self._rows(connection, topic_ids, _between(start_ns, stop_ns), last):
+                        last = row[:2]
+                        yield row
+                return
+            except sqlite3.DatabaseError as error:
+                if path == self.path:
+                    self.carve(error)
 
     def _statement(self, where: str) -> str:
         columns = f"timestamp, {self.key}, topic_id, data"
         return f"SELECT {columns} FROM messages WHERE {where} ORDER BY timestamp, {self.key}"
 
     def _rows(
-        self, connection: sqlite3.Connection, topic_ids: Collection[int] | None, between: str
+        self,
+        connection: sqlite3.Connection,
+        topic_ids: Collection[int] | None,
+        between: str,
+        last: tuple[int, int] | None,
     ) -> Iterator[tuple[int, int, int, bytes]]:
         # the plus keeps an index on topic_id, should there be one, from taking over: the order comes from timestamp's
         of_topics = "1" if topic_ids is None else f"+topic_id IN ({', '.join(map(str, topic_ids))})"
-        last: tuple[int, int] | None = None
-        if self._indexed:
-            try:
-                for row in connection.execute(self._statement(f"{between} AND {of_topics}")):
-                    last = row[:2]
-                    yield row
-                return
-            except sqlite3.DatabaseError:
-                pass  # one damaged row ends a statement: go on behind the last good one, row by row
-        # Without an index SQLite would sort whole messages, payload and all; here it sorts keys.
         after = "1" if last is None else f"(timestamp, {self.key}) > (?, ?)"
+        if self._indexed:
+            yield from connection.execute(self._statement(f"{between} AND {of_topics} AND {after}"), last or ())
+            return
+        # Without an index SQLite would sort whole messages, payload and all; here it sorts keys.
         keys = f"SELECT timestamp, {self.key} FROM messages WHERE {between} AND {after} ORDER BY timestamp, {self.key}"
         one = f"SELECT timestamp, {self.key}, topic_id, data FROM messages WHERE {self.key} = ? AND {of_topics}"
         for _, key in connection.execute(keys, last or ()):
-            try:
-                found = connection.execute(one, (key,)).fetchone()
-            except sqlite3.DatabaseError:
-                self.unreadable.add(key)
-                continue
+            found = connection.execute(one, (key,)).fetchone()
             if found is not None:
                 yield found
 
@@ -260,34 +234,44 @@ class Database:
             sizes: Whether bytes matter: those of compressed messages are known by reading them.
 
         Raises:
-            LogError: The database is damaged in a way that hides which rows there are.
+            LogError: The database is damaged so that nothing can be read.
         """
         if not (self.compressed and sizes):
             # length() of a blob is in the row's header; of a text it counts characters
             size = "CASE typeof(data) WHEN 'blob' THEN length(data) ELSE length(CAST(data AS BLOB)) END"
-            columns = f"topic_id, count(*), sum({size}), min(timestamp), max(timestamp)"
-            statement = f"SELECT {columns} FROM messages WHERE {SOUND} GROUP BY topic_id"
-            try:
-                with closing(opened(self.path)) as connection:
-                    return {row[0]: ChannelStats(*row[1:]) for row in connection.execute(statement)}
-            except sqlite3.DatabaseError:
-                pass  # a damaged row: count what can be read
+            # LIMIT keeps the two queries apart: in one, SQLite would sort payloads by their topic
+            inner = f"SELECT topic_id, timestamp, {size if sizes else 0} AS size FROM messages WHERE {SOUND} LIMIT -1"
+            columns = "topic_id, count(*), sum(size), min(timestamp), max(timestamp)"
+            statement = f"SELECT {columns} FROM ({inner}) GROUP BY topic_id"
+            return {row[0]: ChannelStats(*row[1:]) for row in self._all(statement)}
         tally: dict[int, ChannelStats] = {}
         inflater = decompressor()
         for time_ns, _, topic_id, data in self.rows(None, None, None):
             if sound(time_ns, topic_id, data):
-                size_of = len(inflated(data, inflater)) if self.compressed else len(data)
+                size_of = len(inflated(data, inflater))
                 count, total, first_ns, _ = tally.get(topic_id, (0, 0, time_ns, time_ns))
                 tally[topic_id] = ChannelStats(count + 1, total + size_of, first_ns, time_ns)
         return tally
 
-    def count(self) -> int | None:
-        """All rows of `messages`, whatever they hold; None where damage hides some."""
+    def count(self) -> int:
+        """All rows of `messages`, whatever they hold.
+
+        Raises:
+            LogError: The database is damaged so that nothing can be read.
+        """
+        ((count,),) = self._all("SELECT count(*) FROM messages")
+        return int(count)
+
+    def _all(self, statement: str) -> list[Any]:
+        """All rows of a short answer; from the carved copy where the file turns out to be damaged."""
+        path = self.path
         try:
-            with closing(opened(self.path)) as connection:
-                return int(connection.execute("SELECT count(*) FROM messages").fetchone()[0])
-        except sqlite3.DatabaseError:
-            return None
+            with closing(opened(path)) as connection:
+                return connection.execute(statement).fetchall()
+        except sqlite3.DatabaseError as error:
+            if path == self.path:
+                self.carve(error)
+            return self._all(statement)
 
 
 def sound(time_ns: object, topic_id: object, data: object) -> bool:
@@ -305,12 +289,6 @@ def _between(start_ns: int | None, stop_ns: int | None) -> str:
     if stop_ns is not None and stop_ns < _INT64:
         conditions.append(f"timestamp < {stop_ns:d}")
     return " AND ".join(conditions)
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
-    """Names of a table's columns, without hidden and generated ones."""
-    quoted = table.replace('"', '""')
-    return tuple(row[1].decode("utf-8", "replace") for row in connection.execute(f'PRAGMA table_info("{quoted}")'))
 
 
 def _key(connection: sqlite3.Connection) -> str:

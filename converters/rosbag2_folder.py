@@ -18,15 +18,15 @@ from typing import NamedTuple
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import ChannelStats, Loss, Message
 
+from .packing import ENDINGS, plain
 from .rosbag2_metadata import Metadata, parse
-from .rosbag2_scratch import flush
-from .rosbag2_zstd import plain
+from .scratch import flush
 
 __all__ = ["METADATA", "Folder", "Part", "in_time_order", "miscounts", "read", "storage", "total"]
 
 METADATA = "metadata.yaml"
 SUFFIXES = {"sqlite3": ".db3", "mcap": ".mcap"}
-"""What a storage plugin's files are called; `.zstd` follows in file compression mode."""
+"""What a storage plugin's files are called; `.zstd` follows in file compression mode, `.gz` by hand."""
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _LIMIT = 32 << 20
@@ -128,7 +128,7 @@ def read(path: Path, kind: str) -> Folder:
         LogError: There is no storage file of that kind, or they are compressed in a way that can't be read.
     """
     try:
-        names = {entry.name for entry in os.scandir(path) if entry.is_file()}
+        names = {entry.name for entry in os.scandir(path) if _is_file(entry)}
         links = sorted(entry.name for entry in os.scandir(path) if entry.is_symlink())
     except OSError as error:
         raise LogError(f"folder can't be read: {error.strerror}: {path}") from error
@@ -154,6 +154,13 @@ def read(path: Path, kind: str) -> Folder:
     return Folder(path, tuple(path / name for name in files), text, metadata, tuple(losses))
 
 
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
+
+
 def _metadata(folder: Path, losses: list[Loss]) -> tuple[str | None, Metadata | None]:
     try:
         with (folder / METADATA).open(encoding="utf-8", newline="") as file:
@@ -171,7 +178,8 @@ def _listed(metadata: Metadata, names: set[str], present: list[str], losses: lis
     for entry in metadata.files:
         # version 3 and older put the folder's name in front, and a stranger's may hold `..`
         name = basename(entry)
-        found = next((each for each in (name, plain(name), f"{name}.zstd") if each in names), None)
+        spellings = (name, plain(name), *(plain(name) + ending for ending in ENDINGS))
+        found = next((each for each in spellings if each in names), None)
         if found is None:
             what = "is in metadata.yaml, but not in the folder"
             missing.append(Loss(name or repr(entry), what, metadata.counts.get(entry)))
@@ -206,11 +214,15 @@ def miscounts(folder: Folder, lost: Collection[Loss], topics: Mapping[str, int],
     """
     metadata = folder.metadata
     known = [loss.messages for loss in lost]
-    if metadata is None or metadata.messages is None or None in known:
+    if metadata is None or metadata.messages is None:
         return
     gone = sum(each for each in known if each is not None)
     found = sum(topics.values()) + others
-    if metadata.messages != found + gone:
+    if None in known:
+        if metadata.messages > found + gone:
+            what = f"says {metadata.messages} messages, of which {found} are in what could be read"
+            yield Loss(METADATA, what, metadata.messages - found - gone)
+    elif metadata.messages != found + gone:
         what = f"says {metadata.messages} messages, but the storage files hold {found}"
         yield Loss(METADATA, what, max(metadata.messages - gone - found, 0))
     elif metadata.topics and not gone and not others:

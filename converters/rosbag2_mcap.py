@@ -16,15 +16,13 @@ from typing import ClassVar, NamedTuple, Self
 
 from mediaref_tools.errors import LogError, LogNotFound, OutputError
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
+from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
 
 from . import imagemsg
 from .mcap import McapReader
-from .mcap_writer import McapWriter
 from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
 from .rosbag2_metadata import retyped
-from .rosbag2_scratch import Scratch, flush
-from .rosbag2_zstd import compress, is_compressed
+from .rosbag2_zstd import inflated_message
 
 __all__ = ["Rosbag2McapConverter", "Rosbag2McapReader", "Rosbag2McapWriter"]
 
@@ -49,11 +47,9 @@ class Rosbag2McapConverter:
 
 
 class _Split(NamedTuple):
-    """One storage file: its reader, the file as it lies in the folder, and the log's channels by its own ids."""
+    """One storage file: its reader, and the log's channels by the file's own ids."""
 
     reader: McapReader
-    file: Path
-    is_zstd: bool
     channel_of: Mapping[int, Channel]
 
 
@@ -70,7 +66,6 @@ class Rosbag2McapReader:
             raise LogNotFound(f"no log found, expected a rosbag2 folder: {path}")
         self.path = path
         self._closed = False
-        self._scratch = Scratch()
         self._known: list[Loss] = []
         self._miscounts: list[Loss] | None = None
         self._splits: list[_Split] = []
@@ -87,8 +82,7 @@ class Rosbag2McapReader:
         errors: list[LogError] = []
         for file in self._folder.files:
             try:
-                is_zstd = is_compressed(file)
-                reader = McapReader(self._scratch.decompressed(file) if is_zstd else file)
+                reader = McapReader(file)
             except LogError as error:
                 errors.append(error)
                 self._known.append(Loss(file.name, f"can't be read: {error}", self._folder.count(file)))
@@ -104,7 +98,7 @@ class Rosbag2McapReader:
                 if key not in channels:
                     channels[key] = replace(channel, id=len(channels) + 1)
                 channel_of[channel.id] = channels[key]
-            self._splits.append(_Split(reader, file, is_zstd, channel_of))
+            self._splits.append(_Split(reader, channel_of))
         if not self._splits:
             raise errors[0]
         return tuple(channels.values())
@@ -113,7 +107,7 @@ class Rosbag2McapReader:
     def losses(self) -> Sequence[Loss]:
         """What is missing or damaged; complete once `messages` was read to its end."""
         own = [
-            loss._replace(where=f"{split.file.name}: {loss.where}")
+            loss._replace(where=f"{split.reader.path.name}: {loss.where}")
             for split in self._splits
             for loss in split.reader.losses
         ]
@@ -177,7 +171,7 @@ class Rosbag2McapReader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        return imagemsg.image(message)
+        return imagemsg.image(inflated_message(message))
 
     def record(self, message: Message) -> Record | None:
         """The record in a message, typed or a string of JSON; None if it holds none.
@@ -185,7 +179,17 @@ class Rosbag2McapReader:
         Raises:
             ImageError: A typed record can't be deserialised.
         """
-        return imagemsg.record(message)
+        return imagemsg.record(inflated_message(message))
+
+    def extras(self, replaced: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """What its files hold beside messages: see `mediaref_tools.log.WholeReader`.
+
+        Raises:
+            LogError: The log is closed.
+        """
+        self._check_open()
+        for split in self._splits:
+            yield from split.reader.extras(replaced)
 
     def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> Rosbag2McapWriter:
         """Start the same log anew in the folder `out`; see `mediaref_tools.log.LogReader.rewriter`.
@@ -198,11 +202,10 @@ class Rosbag2McapReader:
         return Rosbag2McapWriter(self._folder, self._splits, out, frozenset(topics), kind)
 
     def close(self) -> None:
-        """Let go of the files, and remove temporary ones."""
+        """Let go of the files."""
         self._closed = True
         for split in self._splits:
             split.reader.close()
-        self._scratch.close()
 
     def __enter__(self) -> Self:
         return self
@@ -244,7 +247,7 @@ class Rosbag2McapWriter:
         self._metadata = None if folder.text is None else retyped(folder.text, types)
         self._channels = [{channel.id: channel for channel in split.reader.channels} for split in splits]
         self._own = [{log.id: own for own, log in split.channel_of.items()} for split in splits]
-        self._writers: list[McapWriter] = []
+        self._writers: list[LogWriter] = []
         try:
             out.mkdir()
         except OSError as error:
@@ -253,8 +256,7 @@ class Rosbag2McapWriter:
             ) from error
         try:
             for split in splits:
-                name = f"{split.file.name}.building" if split.is_zstd else split.file.name
-                self._writers.append(split.reader.rewriter(out / name, topics, kind))
+                self._writers.append(split.reader.rewriter(out / split.reader.path.name, topics, kind))
         except BaseException:
             self.abort()
             raise
@@ -279,12 +281,7 @@ class Rosbag2McapWriter:
         for writer in self._writers:
             writer.commit()
         try:
-            for split in self._splits:
-                target = self._out / split.file.name
-                if split.is_zstd:
-                    compress(target.with_name(f"{target.name}.building"), target)
-                    flush(target)
-            self._folder.copy_rest(self._out, [split.file for split in self._splits], self._metadata)
+            self._folder.copy_rest(self._out, [split.reader.path for split in self._splits], self._metadata)
         except (LogError, OutputError):
             raise
         except OSError as error:

@@ -104,7 +104,9 @@ def retyped(text: str, types: Mapping[str, RecordType]) -> str:
             node = _get(topic, key)
             # a key without a value has no place of its own in the text; without a hash, nothing is said that is wrong
             if node is not None and node.start_mark.index < node.end_mark.index:
-                spans[_span(text, node)] = _styled(node, value)
+                span, quote = _span(text, node)
+                quote = quote if value else '"'  # nothing at all would be a null
+                spans[span] = f"{quote}{value}{quote}"
     pieces, done = [], 0
     for (start, stop), value in sorted(spans.items()):
         pieces += [text[done:start], value]
@@ -152,21 +154,16 @@ def _number(node: Node | None) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
-def _span(text: str, node: Node) -> tuple[int, int]:
-    """Where a scalar stands, told by the composer's marks: checked, for they decide what gets overwritten."""
+def _span(text: str, node: Node) -> tuple[tuple[int, int], str]:
+    """Where a scalar stands, told by the composer's marks, and in which quotes: checked, for it gets overwritten."""
     start, stop = node.start_mark.index, node.end_mark.index
     written = text[start:stop]
     if isinstance(node, ScalarNode) and not node.anchor:
         if node.style is None and written.split() == node.value.split():
-            return start, stop
+            return (start, stop), ""
         if node.style in ("'", '"') and len(written) > 1 and written[0] == written[-1] == node.style:
-            return start, stop
+            return (start, stop), node.style
     raise LogError(
         f"rosbag2 metadata has the type {written[:80]!r} in line {node.start_mark.line + 1}, which can't be replaced: "
         f"expected a plain or quoted word; write it as one"
     )
-
-
-def _styled(node: Node, value: str) -> str:
-    quote = node.style or ("" if value else '"')
-    return f"{quote}{value}{quote}"

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from mediaref_tools.errors import LogError, OutputError
 
 from .recordtype import RecordType
-from .rosbag2_database import SOUND, Database, opened, uri
+from .rosbag2_connection import opened, uri
+from .rosbag2_database import SOUND, Database
 
 __all__ = ["Plan", "check", "failed", "rebuild"]
 
@@ -80,12 +81,13 @@ def rebuild(plan: Plan, records: Path, target: Path, copied: int, recorded: int)
         sqlite3.Error: It can't be read or written; see `failed`.
         OutputError: The messages are not those that were expected.
     """
-    for bulk in (True, False):
+    while True:
+        path = plan.database.path
         try:
             with closing(_attached(plan.database, records, target)) as connection:
                 connection.execute("BEGIN")
                 _tables(connection, plan.database)
-                _messages(connection, plan, bulk=bulk)
+                _messages(connection, plan)
                 if plan.replaced:
                     _retype(connection, plan)
                 for key, text in plan.metadata.items():
@@ -95,9 +97,10 @@ def rebuild(plan: Plan, records: Path, target: Path, copied: int, recorded: int)
                 connection.execute("COMMIT")
             return
         except sqlite3.DatabaseError as error:
-            # the reader left damaged rows out: so does a second try, which takes rows one by one
-            if not bulk or getattr(error, "sqlite_errorname", "") != "SQLITE_CORRUPT":
+            if getattr(error, "sqlite_errorname", "") != "SQLITE_CORRUPT":
                 raise
+            if path == plan.database.path:
+                plan.database.carve(error)
             target.unlink(missing_ok=True)
 
 
@@ -147,7 +150,7 @@ def _copy(connection: sqlite3.Connection, table: str, columns: Iterable[str]) ->
     connection.execute(f"INSERT INTO main.{_quoted(table)} ({names}) SELECT {names} FROM source.{_quoted(table)}")
 
 
-def _messages(connection: sqlite3.Connection, plan: Plan, *, bulk: bool) -> None:
+def _messages(connection: sqlite3.Connection, plan: Plan) -> None:
     """Copy rows, those of replaced topics with their record's payload; such a row without a record is left out."""
     columns, key = plan.database.columns["messages"], plan.database.key
     ids = ", ".join(map(str, plan.replaced))
@@ -155,23 +158,11 @@ def _messages(connection: sqlite3.Connection, plan: Plan, *, bulk: bool) -> None
         "CASE WHEN r.key IS NULL THEN m.data ELSE r.data END" if column == "data" else f"m.{_quoted(column)}"
         for column in columns
     )
-    insert = (
+    connection.execute(
         f"INSERT INTO main.messages ({', '.join(map(_quoted, columns))}) SELECT {values} FROM source.messages AS m "
         f"LEFT JOIN records.records AS r ON m.topic_id IN ({ids}) AND r.split = {plan.split} AND r.key = m.{key} "
-        f"WHERE NOT (m.topic_id IN ({ids}) AND r.key IS NULL)"
+        f"WHERE NOT (m.topic_id IN ({ids}) AND r.key IS NULL) ORDER BY m.{key}"
     )
-    if bulk:
-        connection.execute(f"{insert} ORDER BY m.{key}")
-        return
-    keys = f"SELECT {key} FROM source.messages ORDER BY timestamp, {key}"
-    with closing(opened(plan.database.path)) as probe:
-        for (number,) in connection.execute(keys):
-            try:
-                # read apart from the transaction, in which an error of SQLite's would spoil what comes after it
-                probe.execute(f"SELECT * FROM messages WHERE {key} = ?", (number,)).fetchone()
-            except sqlite3.DatabaseError:
-                continue
-            connection.execute(f"{insert} AND m.{key} = ?", (number,))
 
 
 def _retype(connection: sqlite3.Connection, plan: Plan) -> None:
@@ -219,10 +210,7 @@ def _verify(connection: sqlite3.Connection, plan: Plan, copied: int, recorded: i
             f"{copied} messages were given to the writer to copy, but {kept} rows are theirs: give it every message "
             f"once: {plan.database.name}"
         )
-    try:
-        wanted = _count(connection, "source", plan.replaced) - len(plan.database.unreadable)
-    except sqlite3.DatabaseError:  # damage hides how many there are: those that were read
-        wanted = recorded
+    wanted = _count(connection, "source", plan.replaced)
     if placed != recorded or placed < wanted:
         raise OutputError(
             f"{recorded} records were given to the writer, and {placed} found their message, expected {wanted}: give "

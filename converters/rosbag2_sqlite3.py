@@ -15,12 +15,14 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind, Role
 
 from . import imagemsg
-from .rosbag2_database import MAGIC, Database, companions, opened, recovered, sound
+from .packing import ZSTD, decompressor, head, packing
+from .rosbag2_connection import MAGIC, companions, opened, recovered
+from .rosbag2_database import Database, sound
 from .rosbag2_folder import Folder, Part, in_time_order, miscounts, read, storage, total
-from .rosbag2_scratch import Scratch
 from .rosbag2_sqlite3_writer import Rosbag2Sqlite3Writer, Split
-from .rosbag2_zstd import ZSTD, decompressor, head, inflated, is_compressed
+from .rosbag2_zstd import inflated
 from .rosmsg import ROS
+from .scratch import Scratch
 
 __all__ = ["Rosbag2Sqlite3Converter", "Rosbag2Sqlite3Reader"]
 
@@ -90,9 +92,14 @@ class Rosbag2Sqlite3Reader:
         """What is missing or damaged; complete once `messages` was read to its end."""
         losses = [*self._known, *(self._miscounts or ())]
         for split, as_stored in zip(self._splits, self._as_stored, strict=True):
-            if unreadable := split.database.unreadable:
-                what = f"{len(unreadable)} rows are damaged and were left out"
-                losses.append(Loss(split.file.name, what, len(unreadable)))
+            if (carving := split.database.carving) is not None:
+                said = self._said(split.file)
+                expected = carving.expected if said is None else max(said, carving.found)
+                what = (
+                    f"is cut off or damaged, so its pages were read one by one: {carving.found} messages of "
+                    f"{'at least ' if said is None else ''}{expected} were found"
+                )
+                losses.append(Loss(split.file.name, what, expected - carving.found))
             if as_stored:
                 what = f"{len(as_stored)} messages can't be decompressed and are given as they are stored"
                 losses.append(Loss(split.file.name, what, 0))
@@ -214,21 +221,30 @@ class Rosbag2Sqlite3Reader:
         errors: list[LogError] = []
         for file in (self.path,) if folder is None else folder.files:
             try:
-                is_zstd = is_compressed(file)
-                readable = self._scratch.decompressed(file) if is_zstd else recovered(file, self._scratch)
-                database = Database(readable, file, compressed)
+                unpacked = self._scratch.unpacked(file)
+                readable = recovered(file, self._scratch) if unpacked is None else unpacked.path
+                database = Database(readable, file, compressed, self._scratch)
             except LogError as error:
                 errors.append(error)
                 what = f"was not read, and a rewritten log has it as it stands: {error}"
                 self._known.append(Loss(file.name, what, None if folder is None else folder.count(file)))
                 continue
-            splits.append(Split(database, file, is_zstd))
+            splits.append(Split(database, file, unpacked and unpacked.kind))
+            if unpacked is not None and unpacked.trouble is not None:
+                self._known.append(Loss(file.name, unpacked.trouble))
             if database.unknown_topics:
                 what = f"{database.unknown_topics} rows of the table 'topics' have no number, name or type"
                 self._known.append(Loss(file.name, what, None))
         if not splits:
             raise errors[0]
         return splits
+
+    def _said(self, file: Path) -> int | None:
+        """How many messages `metadata.yaml` says that a storage file holds."""
+        folder = self._folder
+        if folder is None or folder.metadata is None:
+            return None
+        return folder.metadata.messages or None if len(folder.files) == 1 else folder.count(file)
 
     def _count(self) -> None:
         """Find out, once, whether the log holds as many messages as it says and as its topics claim."""
@@ -244,16 +260,15 @@ class Rosbag2Sqlite3Reader:
             if of_nobody:
                 what = f"{of_nobody} rows belong to topics that the table 'topics' does not have"
                 losses.append(Loss(split.file.name, what, of_nobody))
-            rows, sound_rows = split.database.count(), sum(stats.messages for stats in tally.values())
-            unsound = 0 if rows is None else rows - sound_rows - len(split.database.unreadable)
+            unsound = split.database.count() - sum(stats.messages for stats in tally.values())
             if unsound > 0:
                 what = f"{unsound} rows hold something else than a topic's number, a time and bytes"
                 losses.append(Loss(split.file.name, what, unsound))
-            orphans += of_nobody + max(unsound, 0)
+            orphans += of_nobody + unsound
             for topic_id, name in names.items():
                 topics[name] = topics.get(name, 0) + (tally[topic_id].messages if topic_id in tally else 0)
         if self._folder is not None:
-            losses += miscounts(self._folder, self._known, topics, orphans)
+            losses += miscounts(self._folder, self.losses, topics, orphans)
         self._miscounts = losses
 
 
@@ -293,9 +308,10 @@ def _role(type_name: str, encoding: str, definition: bytes) -> Role:
 
 
 def _has_tables(path: Path) -> bool:
-    if is_compressed(path) or companions(path):
-        return True
     try:
+        with path.open("rb") as file:
+            if packing(file.read(4)) is not None or companions(path):
+                return True
         with closing(opened(path)) as connection:
             names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error:

@@ -14,22 +14,23 @@ from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.log import Channel, Message, Record, RecordKind
 
 from . import imagemsg
+from .packing import Packing, pack
 from .rosbag2_database import Database
 from .rosbag2_folder import Folder
 from .rosbag2_metadata import parse, retyped
 from .rosbag2_rebuild import Plan, check, failed, rebuild
-from .rosbag2_scratch import Scratch, flush
-from .rosbag2_zstd import compress, deflated
+from .rosbag2_zstd import deflated
+from .scratch import Scratch, flush
 
 __all__ = ["Rosbag2Sqlite3Writer", "Split"]
 
 
 class Split(NamedTuple):
-    """One storage file of a log: the database as it is read, the log's own file, whether that one is zstd."""
+    """One storage file of a log: the database as it is read, the log's own file, how that one is compressed."""
 
     database: Database
     file: Path
-    is_zstd: bool
+    packing: Packing | None
 
 
 class Rosbag2Sqlite3Writer:
@@ -172,11 +173,11 @@ class Rosbag2Sqlite3Writer:
         return self._records
 
     def _build(self, number: int, target: Path) -> None:
-        is_zstd = self._splits[number].is_zstd
-        database = target.with_name(f"{target.name}.building") if is_zstd else target
+        packing = self._splits[number].packing
+        database = target if packing is None else target.with_name(f"{target.name}.building")
         rebuild(self._plans[number], self._records_path, database, self._copied[number], self._recorded[number])
-        if is_zstd:
-            compress(database, target)
+        if packing is not None:
+            pack(database, target, packing)
         flush(target)
 
 

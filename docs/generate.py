@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+from imagekinds import filled
 from reference import reference
 
 from mediaref_tools.commands import COMMANDS, exits, group
@@ -56,7 +57,12 @@ def dead_links() -> list[str]:
 
 def main() -> None:
     """Write, or check."""
-    pages = {DOCS / "commands.md": commands(), DOCS / "api.md": reference(ROOT)}
+    encodings = DOCS / "encodings.md"
+    pages = {
+        DOCS / "commands.md": commands(),
+        DOCS / "api.md": reference(ROOT),
+        encodings: filled(encodings.read_text(encoding="utf-8")),
+    }
     if "--check" not in sys.argv[1:]:
         for path, text in pages.items():
             path.write_text(text, encoding="utf-8")

@@ -6,11 +6,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mediaref_tools.conversion.batch import BatchEntry, BatchReport, convert_folder
     from mediaref_tools.conversion.conversion import convert
     from mediaref_tools.dataset.batch import Frame, FrameBatch
     from mediaref_tools.dataset.dataset import Dataset, open_dataset
     from mediaref_tools.dataset.manifest import Manifest, Settings
     from mediaref_tools.dataset.topic import Topic
+    from mediaref_tools.episode import Episode, EpisodeGroup, EpisodePictures, open_episode
     from mediaref_tools.errors import MediarefError
     from mediaref_tools.media.columns import decode_column, to_refs
     from mediaref_tools.media.datauri import DataURI
@@ -22,8 +24,13 @@ if TYPE_CHECKING:
     from mediaref_tools.report import Report, VerifyReport
 
 __all__ = [
+    "BatchEntry",
+    "BatchReport",
     "DataURI",
     "Dataset",
+    "Episode",
+    "EpisodeGroup",
+    "EpisodePictures",
     "Frame",
     "FrameBatch",
     "Manifest",
@@ -41,14 +48,23 @@ __all__ = [
     "batch_decode",
     "cleanup_cache",
     "convert",
+    "convert_folder",
     "decode_column",
     "open_dataset",
+    "open_episode",
     "to_refs",
     "verify",
 ]
 
 # Imported when first used: `mediaref --help` should not pay for PyAV and numpy.
 _WHERE = {
+    "BatchEntry": "conversion.batch",
+    "BatchReport": "conversion.batch",
+    "Episode": "episode",
+    "EpisodeGroup": "episode",
+    "EpisodePictures": "episode",
+    "convert_folder": "conversion.batch",
+    "open_episode": "episode",
     "cleanup_cache": "media.decoding",
     "batch_decode": "media.decoding",
     "VideoMetadata": "media.video",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from pydantic import Field
 
@@ -18,17 +19,24 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.media.mediaref import MediaRef
 
 __all__ = [
+    "NOTE",
     "Channel",
     "ChannelStats",
     "Converter",
+    "GuidedConverter",
     "LogReader",
     "LogWriter",
     "Loss",
     "Message",
+    "OpenOptions",
     "Record",
     "RecordKind",
     "Role",
+    "WholeReader",
 ]
+
+NOTE: Final = "mediaref:note"
+"""The key of `Channel.attributes` under which a converter says what it made of a channel and why: `info` shows it."""
 
 Role = Literal["image", "record", "unsupported", "other"]
 """What a channel is to us; see `Channel.role`."""
@@ -112,6 +120,30 @@ class Record:
     is_bigendian: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """What somebody says of a log that its container does not say itself.
+
+    Attributes:
+        fps: Pictures a second, for containers without times.
+        profile: The name of a convention that the log follows.
+        swap_rb: Red and blue of its pictures are swapped: give them the right way round.
+        topics: Globs of the topics that are asked for by name: worth a second look where a container does not say
+            what is a picture. None stands for all.
+    """
+
+    fps: Fraction | None = None
+    profile: str | None = None
+    swap_rb: bool = False
+    topics: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Names of the options, as typed, that change what a log says, and were given."""
+        given = (("--fps", self.fps is not None), ("--profile", self.profile is not None), ("--swap-rb", self.swap_rb))
+        return tuple(name for name, is_given in given if is_given)
+
+
 class LogWriter(Protocol):
     """Writes the same log again, with image messages replaced. Nothing is at `out` for good before `commit`."""
 
@@ -191,6 +223,19 @@ class LogReader(Protocol):
     ) -> None: ...
 
 
+@runtime_checkable
+class WholeReader(Protocol):
+    """What a `LogReader` has besides if its container holds more than messages. It is proved to be carried over."""
+
+    def extras(self, replaced: Collection[str]) -> Iterator[tuple[str, bytes]]:
+        """Attachments, metadata, datasets of other things: each by a name for people, with a hash of all that it is.
+
+        Args:
+            replaced: Topics whose images were replaced: they are no extras.
+        """
+        ...
+
+
 class Converter(Protocol):
     """The class behind an entry point: knows one container. Made without arguments."""
 
@@ -205,5 +250,18 @@ class Converter(Protocol):
 
         Raises:
             LogError: It can't be read.
+        """
+        ...
+
+
+@runtime_checkable
+class GuidedConverter(Protocol):
+    """What a `Converter` has besides if its container leaves open what `OpenOptions` tell. Most have no need of it."""
+
+    def open_with(self, path: Path, options: OpenOptions) -> LogReader:
+        """Open a log, as `Converter.open` does, with what somebody says of it.
+
+        Raises:
+            LogError: It can't be read, or an option makes no sense for it.
         """
         ...

@@ -7,10 +7,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from mediaref_tools.errors import LogNotFound, PluginError
-from mediaref_tools.log import Converter, LogReader
+from mediaref_tools.errors import LogError, LogNotFound, PluginError
+from mediaref_tools.log import Converter, GuidedConverter, LogReader, OpenOptions
 
-__all__ = ["GROUP", "Plugin", "installed", "open_log"]
+__all__ = ["GROUP", "Plugin", "claimed", "installed", "open_log"]
 
 GROUP = "mediaref_tools.converters"
 
@@ -54,27 +54,55 @@ def _load(point: EntryPoint, claimants: list[str], uses: Counter[str]) -> Plugin
     return Plugin(point.name, distribution, version, point.value, converter, error)
 
 
-def open_log(path: Path) -> LogReader:
+def open_log(path: Path, options: OpenOptions | None = None) -> LogReader:
     """Open a log with the one converter that claims it.
+
+    Args:
+        path: The log.
+        options: What its container does not say.
 
     Raises:
         LogNotFound: Nothing is there, or no converter claims it.
         PluginError: Two converters claim it, or none does while one is broken.
-        LogError: Its converter can't read it.
+        LogError: Its converter can't read it, or has no use for an option.
     """
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise LogNotFound(f"no such file or folder ({error.strerror}): {path}") from error
+    if not there:
         raise LogNotFound(f"no such file or folder: {path}")
     plugins = installed()
+    converter = _claimant(path, plugins)
+    if converter is None:
+        broken = [plugin.error for plugin in plugins if plugin.error is not None]
+        if broken:
+            raise PluginError(f"no working converter claims this path; of the others, {broken[0]}: {path}")
+        raise LogNotFound(_nothing_claims(path, [plugin.name for plugin in plugins]))
+    if options is not None and isinstance(converter, GuidedConverter):
+        return converter.open_with(path, options)
+    if options is not None and options.said:
+        raise LogError(
+            f"a log of {converter.name} says itself what {' and '.join(options.said)} would: leave that out: {path}"
+        )
+    return converter.open(path)
+
+
+def claimed(path: Path) -> bool:
+    """Whether a converter claims what is at a path.
+
+    Raises:
+        PluginError: Two do.
+    """
+    return _claimant(path, installed()) is not None
+
+
+def _claimant(path: Path, plugins: list[Plugin]) -> Converter | None:
     claims = [(plugin, plugin.converter) for plugin in plugins if plugin.converter and plugin.converter.claims(path)]
     if len(claims) > 1:
         names = " and ".join(f"{plugin.name!r} of {plugin.distribution}" for plugin, _ in claims)
         raise PluginError(f"converters {names} both claim this log: uninstall one of them: {path}")
-    if claims:
-        return claims[0][1].open(path)
-    broken = [plugin.error for plugin in plugins if plugin.error is not None]
-    if broken:
-        raise PluginError(f"no working converter claims this path; of the others, {broken[0]}: {path}")
-    raise LogNotFound(_nothing_claims(path, [plugin.name for plugin in plugins]))
+    return claims[0][1] if claims else None
 
 
 def _nothing_claims(path: Path, names: list[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from mediaref_tools.conversion.batch import BatchReport
 from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.log import Record
 from mediaref_tools.media.mediaref import MediaRef
@@ -21,6 +22,7 @@ _MODELS: dict[str, type[Any]] = {
     "record": Record,
     "manifest": Manifest,
     "report": Report,
+    "batch-report": BatchReport,
     "verify-report": VerifyReport,
 }
 

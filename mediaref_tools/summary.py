@@ -12,7 +12,7 @@ from mediaref_tools.conversion.building import folder_bytes
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings, Source, Tool, TopicEntry
 from mediaref_tools.errors import MediarefError
-from mediaref_tools.log import Channel, ChannelStats, LogReader, Role
+from mediaref_tools.log import NOTE, Channel, ChannelStats, LogReader, Role
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
 from mediaref_tools.report import KeptTopic, LossReport
@@ -39,6 +39,7 @@ class ChannelSummary(_Model):
     first_ns: int | None
     last_ns: int | None
     rate_hz: float | None = Field(description="messages a second between the first and the last")
+    notes: tuple[str, ...] = Field(description="what the converter made of it and why, where it was not plain")
 
 
 class LogSummary(_Model):
@@ -146,6 +147,7 @@ def _channels(log: LogReader, stats: Mapping[int, ChannelStats]) -> tuple[Channe
                 first_ns=first_ns,
                 last_ns=last_ns,
                 rate_hz=_rate_hz(messages, first_ns, last_ns),
+                notes=tuple(dict.fromkeys(one.attributes[NOTE] for one in channels if NOTE in one.attributes)),
             )
         )
     return tuple(sorted(summaries, key=lambda one: (_ROLES.index(one.role), one.topic, one.type)))
@@ -170,7 +172,7 @@ def _inspect_dataset(path: Path) -> DatasetSummary:
     other_topics, other_messages, log_error = None, None, None
     listed = {topic.topic for topic in manifest.topics} | {topic.topic for topic in manifest.kept}
     try:
-        with open_log(inside(path, manifest.log)) as log:
+        with open_log(inside(path, manifest.log), manifest.settings.opening) as log:
             others = [channel for channel in _channels(log, log.stats()) if channel.topic not in listed]
             other_topics = len({channel.topic for channel in others})
             other_messages = sum(channel.messages for channel in others)

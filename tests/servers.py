@@ -62,6 +62,7 @@ class FileServer(Traffic):
         claimed: What HEAD says the length is, in place of the true one.
         chunked: Whether no length is told, and bodies come in chunks.
         failing_after: How many requests are answered before every other one is dropped without an answer.
+        posted: What clients sent, by path.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
@@ -75,6 +76,7 @@ class FileServer(Traffic):
         self.claimed: int | None = None
         self.chunked = False
         self.failing_after: int | None = None
+        self.posted: dict[str, bytes] = {}
         self.stopping = threading.Event()
         self.headers: list[dict[str, str]] = []
         self._server = _Server(("127.0.0.1", 0), self)
@@ -152,6 +154,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer()
+
+    def do_POST(self) -> None:
+        request = Request(self.command, urlsplit(self.path).path)
+        self.server.owner.posted[request.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self._head(request, 204, None, {})
 
     def _answer(self) -> None:
         owner = self.server.owner

@@ -12,6 +12,7 @@ from PIL import Image
 
 import mediaref_tools as mrt
 from mediaref_tools.sample import make_sample, numbered_image
+from tests.converters import hdf5logs
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -24,7 +25,7 @@ def examples(section: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the examples take for granted: a log, its dataset, a video and a picture."""
+    """What the examples take for granted: a log, its dataset, a video, a picture, and episodes."""
     folder = tmp_path_factory.mktemp("examples")
     make_sample(folder / "drive.mcap", container="mcap")
     mrt.convert(folder / "drive.mcap", folder / "drive")
@@ -33,6 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "clips").mkdir()
     shutil.copy(clip, folder / "clips" / "clip.mp4")
     Image.fromarray(numbered_image(7, 80, 48)).save(folder / "photo.png")
+    (folder / "episodes").mkdir()
+    for number in range(2):
+        hdf5logs.aloha(folder / "episodes" / f"episode_{number}.hdf5")
+    mrt.convert(folder / "episodes" / "episode_0.hdf5", folder / "episode_0")
     return folder
 
 
@@ -57,4 +62,5 @@ def test_everything_public_is_on_the_page() -> None:
 
 def test_what_people_use_has_an_example() -> None:
     wanted = {"MediaRef", "DataURI", "batch_decode", "VideoDecoder", "open_dataset", "Topic", "convert", "verify"}
+    wanted |= {"convert_folder", "open_episode"}
     assert wanted <= {name for name, section in SECTIONS.items() if examples(section)}

@@ -11,6 +11,7 @@ import pytest
 from mediaref_tools.log import Converter
 from mediaref_tools.testing import ConverterContract
 
+from .converters.hdf5logs import sample_hdf5
 from .converters.samples import (
     sample_mcap,
     sample_rosbag1,
@@ -19,6 +20,7 @@ from .converters.samples import (
 )
 
 SAMPLES: dict[str, Callable[[Path], Path]] = {
+    "hdf5": lambda folder: sample_hdf5(folder / "episode_0.hdf5"),
     "mcap": lambda folder: sample_mcap(folder / "log.mcap"),
     "rosbag1": lambda folder: sample_rosbag1(folder / "log.bag"),
     "rosbag2-mcap": lambda folder: sample_rosbag2_mcap(folder / "log"),

@@ -11,6 +11,7 @@ from mediaref_tools.commands import exits, text
 from mediaref_tools.commands.params import (
     H264_WORST_CRF,
     PATH,
+    RATE,
     SECONDS,
     TOPIC_CODEC,
     json_option,
@@ -20,6 +21,7 @@ from mediaref_tools.commands.params import (
 )
 
 if TYPE_CHECKING:
+    from mediaref_tools.conversion.batch import BatchReport
     from mediaref_tools.conversion.preview import Preview
     from mediaref_tools.report import Report
 
@@ -67,6 +69,9 @@ __all__ = ["command"]
 @click.option(
     "--segment", metavar="SECONDS", type=SECONDS, default="60", show_default=True, help="Length of one video file."
 )
+@click.option("--fps", metavar="RATE", type=RATE, help="Pictures a second, for an HDF5 file that does not say when.")
+@click.option("--profile", metavar="NAME", help="What an HDF5 file follows: aloha, agilex, robomimic or libero.")
+@click.option("--swap-rb", is_flag=True, help="Correct an HDF5 file's pictures in which red and blue are swapped.")
 @click.option(
     "--dry-run", is_flag=True, help="Only show what would be done, and the size to expect; no --out is needed."
 )
@@ -93,6 +98,9 @@ def command(
     debayer: bool,
     record: Literal["typed", "string"],
     segment: int,
+    fps: str | None,
+    profile: str | None,
+    swap_rb: bool,
     dry_run: bool,
     report_file: Path | None,
     as_json: bool,
@@ -102,8 +110,9 @@ def command(
 ) -> None:
     """Turn the pictures of a log into video, and keep everything else as it is.
 
-    INPUT is a ROS 1 bag, a rosbag2 folder or file, or an MCAP file; it is never changed. DIR gets the same log with
-    references in the place of pictures, and the video. Every reference is decoded and compared before DIR appears.
+    INPUT is a ROS 1 bag, a rosbag2 folder or file, an MCAP file or an HDF5 episode; it is never changed. DIR gets the
+    same log with references in the place of pictures, and the video. Every reference is decoded and compared before
+    DIR appears. INPUT may be a folder of logs too: each becomes a dataset in DIR.
 
     What 8-bit video would lose is coded without loss: 16-bit images, Bayer mosaics, transparency. A camera's own video
     is not coded anew. Floats and what no video holds is kept.
@@ -125,7 +134,9 @@ def command(
         raise click.BadParameter(f"there is no folder {str(report_file.parent)!r}.", param_hint="'--report'")
 
     from mediaref_tools.commands.bars import progress_bar
+    from mediaref_tools.commands.batches import show_batch
     from mediaref_tools.commands.consoles import echo_json, json_text
+    from mediaref_tools.conversion.batch import BatchReport, convert_folder, holds_logs
     from mediaref_tools.conversion.conversion import convert
     from mediaref_tools.conversion.preview import preview
     from mediaref_tools.dataset.manifest import Settings, TopicCodec
@@ -142,12 +153,21 @@ def command(
         depth=depth,
         record=record,
         segment_ns=segment,
+        fps=fps,
+        profile=profile,
+        swap_rb=swap_rb,
     )
     if dry_run or out is None:
         _show_preview(preview(log, settings=settings), as_json=as_json)
         return
+    report: Report | BatchReport
     with progress_bar(quiet=quiet) as on_progress:
-        report = convert(log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress)
+        if holds_logs(log):
+            report = convert_folder(
+                log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress
+            )
+        else:
+            report = convert(log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress)
     if report_file is not None:
         try:
             report_file.write_text(json_text(report), encoding="utf-8")
@@ -158,8 +178,12 @@ def command(
             ) from error
     if as_json:
         echo_json(report)
+    elif isinstance(report, BatchReport):
+        show_batch(report, quiet=quiet)
     elif not quiet:
         _show(report)
+    if isinstance(report, BatchReport) and report.failed:
+        click.get_current_context().exit(exits.FAILED)
     if not report.lossless:
         click.get_current_context().exit(exits.INCOMPLETE)
 
@@ -244,7 +268,7 @@ def _show_preview(found: Preview, *, as_json: bool) -> None:
             topic.topic,
             topic.encoding,
             text.count(topic.messages),
-            topic.codec or "kept",
+            f"{topic.codec}, as it is" if topic.remuxed else topic.codec or "kept",
             text.change(topic.bytes_in, topic.bytes_out, arrow(console)) if topic.codec else text.size(topic.bytes_in),
         ]
         for topic in found.topics

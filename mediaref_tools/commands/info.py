@@ -43,14 +43,14 @@ def _show_log(log: LogSummary) -> None:
     from mediaref_tools.commands.tables import Column, fields, loss_notes, notes, show_table
 
     console = output_console()
-    topics = len({channel.topic for channel in log.channels})
+    count = len({channel.topic for channel in log.channels})
     fields(
         console,
         [
             ("log", log.path),
             ("container", log.container),
             ("size", text.size(log.bytes)),
-            ("messages", f"{text.count(log.messages)} on {text.plural(topics, 'topic')}"),
+            ("messages", f"{text.count(log.messages)} on {text.plural(count, 'topic')}"),
             *_times(log.first_ns, log.last_ns),
             *([] if log.losses else [("losses", "none")]),
         ],
@@ -79,9 +79,20 @@ def _show_log(log: LogSummary) -> None:
         for channel in log.channels
     ]
     show_table(console, columns, rows)
+    told: dict[str, list[str]] = {}
+    for channel in log.channels:
+        for note in channel.notes:
+            told.setdefault(note, []).append(channel.topic)
+    if told:
+        console.print()
+        notes(console, (f"{topics[0]}{_and_more(topics)}: {note}" for note, topics in told.items()))
     if any(channel.role == "unsupported" for channel in log.channels):
         console.print()
         notes(console, ["unsupported: pictures that no converter can read yet; convert keeps these topics as they are"])
+
+
+def _and_more(topics: list[str]) -> str:
+    return "" if len(topics) == 1 else f" and {text.plural(len(topics) - 1, 'other')}"
 
 
 def _times(first_ns: int | None, last_ns: int | None) -> list[tuple[str, str]]:
@@ -114,6 +125,9 @@ def _show_dataset(dataset: DatasetSummary) -> None:
     crf = "default crf" if settings.crf is None else f"crf {settings.crf}"
     made = f"{settings.codec}, {crf}, gop {settings.gop}, {settings.record} records, "
     made += f"segments of {text.duration(settings.segment_ns)}"
+    made += "".join(f", {one.glob} {one.codec}" for one in settings.topic_codecs)
+    made += f", depth {settings.depth}" if settings.depth else ""
+    made += ", debayered" if settings.debayer else ""
     rows = [
         ("dataset", dataset.path),
         ("source", f"{source.name} ({source.container}), {text.plural(source.messages, 'message')}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ import click
 __all__ = [
     "H264_WORST_CRF",
     "PATH",
+    "RATE",
     "SECONDS",
     "TOPIC_CODEC",
     "allow_option",
@@ -24,8 +26,9 @@ __all__ = [
 if TYPE_CHECKING:
     _ParamType = click.ParamType[int]
     _DictType = click.ParamType[dict[str, Any]]
+    _RateType = click.ParamType[str]
 else:  # not generic before click 8.4
-    _ParamType = _DictType = click.ParamType
+    _ParamType = _DictType = _RateType = click.ParamType
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -89,6 +92,24 @@ def _parted(value: str) -> tuple[str, str, str]:
 
 
 TOPIC_CODEC = _TopicCodec()
+
+
+class _Rate(_RateType):
+    """Pictures a second, read exactly: "30", "29.97", "30000/1001"."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            rate = Fraction(str(value))
+        except (ValueError, ZeroDivisionError):
+            rate = Fraction(0)
+        if not 0 < rate <= 1000:
+            self.fail(f"{value!r} is not a rate in the range 0<x<=1000, such as 30, 29.97 or 30000/1001", param, ctx)
+        return str(rate)
+
+
+RATE = _Rate()
 
 
 def topic_option(text: str) -> Callable[[_Command], _Command]:

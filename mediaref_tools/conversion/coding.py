@@ -35,7 +35,7 @@ class Coding(NamedTuple):
         """The form of a picture's segment."""
         if isinstance(taken, FileBytes):
             codec: SegmentCodec = "mjpeg" if taken.codec == "mjpeg" else "png"
-            return Form(codec, taken.width, taken.height, Shape(taken.width, taken.height, ""))
+            return Form(codec, taken.width, taken.height, Shape(taken.width, taken.height, taken.pixel_format))
         frame = taken.frame
         full = frame.color_range != _RANGE_LIMITED
         shape = Shape(frame.width, frame.height, frame.format.name, full)

@@ -44,7 +44,8 @@ def convert(
     `<out>.partial`. The next run of the same conversion goes on from them, and makes the very same dataset.
 
     Args:
-        log: A ROS 1 bag, a rosbag2 folder or file, an MCAP file: whatever an installed converter claims.
+        log: A ROS 1 bag, a rosbag2 folder or file, an MCAP file, an HDF5 episode: whatever an installed converter
+            claims.
         out: The dataset's folder.
         settings: Which topics, and how; the defaults if None.
         overwrite: Replace the dataset that is at `out`.
@@ -67,7 +68,7 @@ def convert(
     begun = time.monotonic()
     source, settings = Path(log), settings or Settings()
     with (
-        open_log(source) as reader,
+        open_log(source, settings.opening) as reader,
         Building(Path(out), source, settings, overwrite=overwrite, resume=resume) as building,
     ):
         with Digest(source, building.digest_note) as digest:
@@ -107,7 +108,8 @@ def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, 
     Raises:
         ProofError: Something is not as it should be.
     """
-    with closing(FramesTable(dataset)) as table, open_log(dataset / manifest.log) as log:
+    opening = manifest.settings.opening
+    with closing(FramesTable(dataset)) as table, open_log(dataset / manifest.log, opening) as log:
         found = check(dataset, manifest, table, log, reader, on_progress)
         if found.problems or found.wrong or found.missing:
             first = found.problems[0] if found.problems else ""

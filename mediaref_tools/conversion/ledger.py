@@ -10,12 +10,12 @@ from mediaref_tools.conversion.journal import Entry, Journal
 from mediaref_tools.dataset.frames import FrameRow, Status
 from mediaref_tools.dataset.layout import segment_uri
 from mediaref_tools.dataset.manifest import Segment, SegmentCodec
+from mediaref_tools.dataset.pictures import picture_size
 from mediaref_tools.errors import ImageError, LogError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message, Record
 from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.media.mediaref import MediaRef
-from mediaref_tools.pixels.file import file_size
 from mediaref_tools.segments.file import SegmentFile
 
 __all__ = ["Ledger"]
@@ -131,9 +131,9 @@ class Ledger:
         self.bytes_out += len(image.data)
         self.bytes_embedded += len(image.data)
         self.waiting_bytes += len(image.data)
-        size = file_size(image.data) if image.kind == "file" else (image.width, image.height)
+        height, width = picture_size(image)
         ref = MediaRef(uri=DataURI.from_bytes(image.data, media_type).uri)
-        return self.take(message, image, ref, size, status="embedded")
+        return self.take(message, image, ref, (width, height), status="embedded")
 
     def close_segment(
         self,

@@ -18,6 +18,7 @@ from mediaref_tools.log import LogReader, Message
 from mediaref_tools.pixels.depth import is_depth
 from mediaref_tools.pixels.encodings import layout
 from mediaref_tools.pixels.picture import FileBytes, PixelDecoder
+from mediaref_tools.pixels.transport import is_zstd, peek_zstd
 from mediaref_tools.report import KeptTopic
 from mediaref_tools.segments.segment import SegmentWriter
 from mediaref_tools.selection import select
@@ -213,6 +214,11 @@ def _kept(image: ImageValue, reason: str, *, asked: bool) -> _Verdict:
 
 
 def _is_any_depth(image: ImageValue) -> bool:
+    if is_zstd(image):
+        try:
+            image = peek_zstd(image)
+        except ImageError:
+            return False
     if image.kind == "file":
         return is_depth(image.encoding)
     known = layout(image.encoding)

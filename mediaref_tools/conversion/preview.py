@@ -31,6 +31,7 @@ class TopicPreview(_Model):
     encoding: str = Field(description="Image.encoding or CompressedImage.format of its first picture")
     messages: int
     codec: str | None = Field(description="what its pictures become; None where the topic is kept")
+    remuxed: bool = Field(description="whether a camera's own video is taken over as it is")
     reason: str = Field(description="why it is kept")
     bytes_in: int = Field(description="image message payloads in the source")
     bytes_out: int = Field(description="as its first frames let expect")
@@ -57,7 +58,7 @@ def preview(log: str | Path, *, settings: Settings | None = None) -> Preview:
         TopicError: A glob matches no image topic.
     """
     settings = settings or Settings()
-    with open_log(Path(log)) as reader, tempfile.TemporaryDirectory() as folder:
+    with open_log(Path(log), settings.opening) as reader, tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         todo = plan(reader, settings, scratch)
         topics = tuple(
@@ -67,6 +68,7 @@ def preview(log: str | Path, *, settings: Settings | None = None) -> Preview:
                 encoding=one.encoding,
                 messages=one.messages,
                 codec=one.codec,
+                remuxed=one.camera is not None,
                 reason=one.reason,
                 bytes_in=one.bytes,
                 bytes_out=_expected_bytes(reader, one, settings, scratch),

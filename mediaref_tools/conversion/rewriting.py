@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import Future
 from functools import partial
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ def rewrite(
     writer = reader.rewriter(building.folder / log_name(building.source), list(tracks), settings.record)
     try:
         with Lanes(os.cpu_count() or 1) as lanes:
-            first_ns, last_ns, count = _encode(reader, writer, tracks, lanes, meter)
+            first_ns, last_ns, count = _encode(reader, writer, todo, tracks, lanes, meter)
             for work in [lanes.submit(topic, track.close) for topic, track in tracks.items()]:
                 work.result()
         writer.commit()
@@ -73,8 +74,15 @@ def _track(planned: TopicPlan, settings: Settings, journal: Journal) -> Track | 
 
 
 def _encode(
-    reader: LogReader, writer: LogWriter, tracks: Mapping[str, Track | CameraTrack], lanes: Lanes, meter: Meter
+    reader: LogReader,
+    writer: LogWriter,
+    todo: Plan,
+    tracks: Mapping[str, Track | CameraTrack],
+    lanes: Lanes,
+    meter: Meter,
 ) -> tuple[int | None, int | None, int]:
+    left = {topic: one.messages for topic, one in todo.converted.items()}
+    ended: list[Future[None]] = []
     first_ns: int | None = None
     last_ns: int | None = None
     count = 0
@@ -102,10 +110,17 @@ def _encode(
         track = tracks.get(message.channel.topic) if message.channel.role == "image" else None
         work = None if track is None else partial(_add, track, message, reader, following)
         future = None if work is None else lanes.submit(message.channel.topic, work)
+        if track is not None:
+            left[message.channel.topic] -= 1
+            if left[message.channel.topic] == 0:
+                # A file of many episodes has hundreds of topics, one after the other: their encoders would pile up.
+                ended.append(lanes.submit(message.channel.topic, track.close))
         for item, result in backlog.put(message, future, len(message.data)):
             write(item, result)
     for item, result in backlog.drain():
         write(item, result)
+    for done in ended:
+        done.result()
     return first_ns, last_ns, count
 
 

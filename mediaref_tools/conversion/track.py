@@ -166,6 +166,7 @@ class Track:
             OutputError, EncodeError: One could not be written as it should be.
         """
         self._finish()
+        self._decoder = PixelDecoder(self._coding.policy)  # the old one's scalers hold a megabyte
 
     def abort(self) -> None:
         """Let go of the open segments' files."""

@@ -203,7 +203,7 @@ def open_dataset(
             for entry in manifest.topics:
                 index = TableIndex(path, entry, table)
                 topics[entry.topic] = Topic(entry.topic, index, SegmentSource(path, index))
-            kept = KeptLog(inside(path, manifest.log))
+            kept = KeptLog(inside(path, manifest.log), manifest.settings.opening)
             opened.callback(kept.close)
             for one in manifest.kept:
                 if one.readable:

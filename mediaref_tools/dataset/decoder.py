@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -28,8 +29,6 @@ _DECODERS = {
     "vp9": "vp9",
     "av1": "libdav1d",
     "ffv1": "ffv1",
-    "mjpeg": "mjpeg",
-    "png": "png",
 }
 _RANGES = {"full": ColorRange.JPEG, "limited": ColorRange.MPEG}
 
@@ -57,6 +56,16 @@ class SegmentDecoder:
         self._offset, self._size, self._pts_ns = offset, size, pts_ns
         self._keyframes = np.flatnonzero(keyframe)
 
+    def files(self, wanted: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Packets that are image files of their own, by frame number, ascending.
+
+        Raises:
+            DatasetError: The segment's file is missing or cut.
+        """
+        with self._opened() as descriptor:
+            for number in wanted:
+                yield number, self._read(descriptor, int(self._offset[number]), int(self._size[number]))
+
     def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decode frames, in the order in which they are shown: a camera's video may hold them in another.
 
@@ -66,11 +75,7 @@ class SegmentDecoder:
         Raises:
             DatasetError: The segment's file is missing, cut or damaged.
         """
-        try:
-            descriptor = os.open(self._path, os.O_RDONLY)
-        except OSError as error:
-            raise DatasetError(f"segment can't be opened: {error.strerror}: {self._path}") from error
-        try:
+        with self._opened() as descriptor:
             numbers = np.asarray(wanted, dtype=np.int64)
             groups = np.searchsorted(self._keyframes, numbers, side="right") - 1
             # A camera's frame that follows a keyframe and is shown before it needs what lies before that.
@@ -78,13 +83,19 @@ class SegmentDecoder:
                 groups[early] -= 1
             for group in np.unique(groups):
                 yield from self._group(descriptor, int(self._keyframes[group]), numbers[groups == group].tolist())
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY)
+        except OSError as error:
+            raise DatasetError(f"segment can't be opened: {error.strerror}: {self._path}") from error
+        try:
+            yield descriptor
         finally:
             os.close(descriptor)
 
-    def _group(self, descriptor: int, first: int, wanted: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        last = wanted[-1]
-        begin = int(self._offset[first])
-        length = int(self._offset[last] + self._size[last]) - begin
+    def _read(self, descriptor: int, begin: int, length: int) -> bytes:
         held = os.fstat(descriptor).st_size
         try:
             data = os.pread(descriptor, length, begin) if begin + length <= held else b""
@@ -92,6 +103,12 @@ class SegmentDecoder:
             raise DatasetError(f"segment can't be read: {error.strerror}: {self._path}") from error
         if len(data) != length:
             raise DatasetError(f"segment ends at byte {held} of {begin + length}: copy it again: {self._path}")
+        return data
+
+    def _group(self, descriptor: int, first: int, wanted: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+        last = wanted[-1]
+        begin = int(self._offset[first])
+        data = self._read(descriptor, begin, int(self._offset[last] + self._size[last]) - begin)
         context = self._context()
         todo = set(wanted)
         try:

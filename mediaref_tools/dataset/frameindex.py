@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.looks import Facts
 from mediaref_tools.dataset.manifest import TopicEntry
-from mediaref_tools.errors import DatasetError
+from mediaref_tools.dataset.pictures import picture_facts
+from mediaref_tools.errors import DatasetError, MediarefError
+from mediaref_tools.image import ImageValue
 from mediaref_tools.limits import MAX_PIXELS
+from mediaref_tools.media.datauri import DataURI
 
 __all__ = ["NO_STAMP", "FrameIndex", "TableIndex"]
 
@@ -150,13 +153,22 @@ class TableIndex:
     def facts(self, indices: NDArray[np.int64]) -> list[Facts]:
         """What tells each frame's kind."""
         segments = self.places[0]
-        stored = [(segment.pixel_format, segment.codec in ("mjpeg", "png")) for segment in self.entry.segments]
-        found = []
-        for index, segment in zip(indices.tolist(), segments[indices].tolist(), strict=True):
-            pixel_format, copied = stored[segment] if segment >= 0 else ("", False)
-            encoding, text, framing = (str(column[index]) for column in self._texts)
-            found.append(Facts(pixel_format, encoding, text, framing, copied))
-        return found
+        formats = [segment.pixel_format for segment in self.entry.segments]
+        return [
+            Facts(formats[segment], *(str(column[index]) for column in self._texts))
+            if segment >= 0
+            else self._embedded(index)
+            for index, segment in zip(indices.tolist(), segments[indices].tolist(), strict=True)
+        ]
+
+    def _embedded(self, index: int) -> Facts:
+        """What an embedded frame's own bytes tell of its kind."""
+        encoding, image_format, framing = (str(column[index]) for column in self._texts)
+        try:
+            data = DataURI.from_uri(self.uris[index])
+            return picture_facts(ImageValue.embedded(data.decoded_data, data.mimetype, image_format))
+        except MediarefError:
+            return Facts("", encoding, image_format, framing)
 
     @cached_property
     def _texts(self) -> list[NDArray[np.object_]]:

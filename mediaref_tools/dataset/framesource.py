@@ -15,7 +15,7 @@ from mediaref_tools.dataset.frameindex import TableIndex
 from mediaref_tools.dataset.looks import Facts, Look
 from mediaref_tools.dataset.pictures import PictureReader
 from mediaref_tools.dataset.rendering import Renderer
-from mediaref_tools.errors import FrameError, MediarefError
+from mediaref_tools.errors import DatasetError, FrameError, ImageError, MediaError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.media.opening import open_still
@@ -66,9 +66,24 @@ class SegmentSource:
                 continue
             numbers = np.searchsorted(members[segment], indices[mine]).tolist()
             place = dict(zip(numbers, mine, strict=True))
-            for number, frame in self._decoder(segment, members[segment]).frames(numbers):
+            decoder = self._decoder(segment, members[segment])
+            if self._index.entry.segments[segment].codec in ("mjpeg", "png"):
+                # As any other file: with its channels as its format says, its inks, palette or 16 bits.
+                for number, data in decoder.files(numbers):
+                    at = place[number]
+                    self._file(int(indices[at]), data, facts[at], look, outs[at])
+                continue
+            for number, frame in decoder.frames(numbers):
                 at = place[number]
                 self._renderer.into(frame, facts[at], look, outs[at])
+
+    def _file(self, index: int, data: bytes, facts: Facts, look: Look, out: NDArray[Any]) -> None:
+        try:
+            self._pictures.into(ImageValue(data, facts.format, "file"), look, out)
+        except (ImageError, MediaError) as error:
+            raise DatasetError(
+                f"{self._index.entry.topic} frame {index} is damaged: {error}: {self._dataset}"
+            ) from error
 
     def _decoder(self, segment: int, members: NDArray[np.int64]) -> SegmentDecoder:
         entry = self._index.entry.segments[segment]

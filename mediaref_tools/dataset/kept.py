@@ -15,17 +15,18 @@ from mediaref_tools.dataset.looks import Facts, Look
 from mediaref_tools.dataset.pictures import PictureReader, picture_facts, picture_size
 from mediaref_tools.errors import DatasetError, FrameError, ImageError, MediarefError
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import LogReader, Message
+from mediaref_tools.log import LogReader, Message, OpenOptions
 from mediaref_tools.plugins import open_log
 
 __all__ = ["KeptIndex", "KeptLog", "KeptSource"]
 
 
 class KeptLog:
-    """The dataset's log, opened when it is first needed."""
+    """The dataset's log, opened when it is first needed, with what was said of it at its conversion."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, options: OpenOptions) -> None:
         self.path = path
+        self._options = options
         self._log: LogReader | None = None
 
     @property
@@ -37,7 +38,7 @@ class KeptLog:
         """
         if self._log is None:
             try:
-                self._log = open_log(self.path)
+                self._log = open_log(self.path, self._options)
             except MediarefError as error:
                 raise DatasetError(f"kept topics can't be read: {error}") from error
         return self._log

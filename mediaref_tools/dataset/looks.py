@@ -9,8 +9,7 @@ import numpy as np
 
 from mediaref_tools.errors import FrameError
 from mediaref_tools.pixels.depth import is_depth, is_quantised
-from mediaref_tools.pixels.encodings import layout, mosaic
-from mediaref_tools.pixels.transport import channels_are_swapped
+from mediaref_tools.pixels.encodings import canonical, layout, mosaic
 
 __all__ = ["Facts", "Look", "PixelFormat", "natural", "wanted_look"]
 
@@ -28,7 +27,7 @@ there is transparency, else as "natural".
 
 
 class Look(NamedTuple):
-    """The form of one frame's array: "rgb", "bgr", "rgba", "gray", "rgb16", "rgba16", "gray16" or "metres"."""
+    """The form of one frame's array: "rgb", "bgr", "rgba", "gray", "mosaic", "rgb16", "rgba16", "gray16", "metres"."""
 
     name: str
     channels: int
@@ -44,12 +43,14 @@ _LOOKS = {
     for look in (
         Look("rgb", 3, np.uint8), Look("bgr", 3, np.uint8), Look("rgba", 4, np.uint8), Look("gray", 0, np.uint8),
         Look("rgb16", 3, np.uint16), Look("rgba16", 4, np.uint16), Look("gray16", 0, np.uint16),
-        Look("metres", 0, np.float32),
+        Look("metres", 0, np.float32), Look("mosaic", 0, np.uint8),
     )
 }  # fmt: skip
 _STORED = {
     "gray": "gray", "gray16le": "gray16", "bgra": "rgba", "rgba": "rgba", "gbrp16le": "rgb16", "rgb48le": "rgb16",
-    "gbrap16le": "rgba16", "rgba64le": "rgba16",
+    "bgr48le": "rgb16", "gbrap16le": "rgba16", "rgba64le": "rgba16", "bgra64le": "rgba16",
+    # As libavformat calls them in a track of PNG files.
+    "gray16be": "gray16", "rgb48be": "rgb16", "rgba64be": "rgba16", "ya16be": "rgba16", "ya8": "rgba",
 }  # fmt: skip
 _OPAQUE = {"rgba": "rgb", "rgba16": "rgb16"}
 
@@ -57,30 +58,29 @@ _OPAQUE = {"rgba": "rgb", "rgba16": "rgb16"}
 class Facts(NamedTuple):
     """What tells the kind of a frame: how it is stored ("" where that is not known), and what its message said.
 
-    `copied` is whether it is stored as the very file that the message held.
+    Of a message of the zstd transport, `framing` is the encoding of the raw image within.
     """
 
     pixel_format: str
     encoding: str
     format: str
     framing: str = ""
-    copied: bool = False
 
     @property
-    def swapped(self) -> bool:
-        """Whether red and blue are the wrong way round in what is stored."""
-        return self.copied and channels_are_swapped(self.format)
+    def raw_encoding(self) -> str:
+        """The encoding of its raw image; "" where it was an image file."""
+        return self.framing if self.format.strip().lower() == "zstd" else self.encoding
 
     @property
     def mosaic(self) -> str | None:
         """The colours of its mosaic, if it is one."""
-        colours = mosaic(self.encoding or self.format)
-        return colours if colours and self.pixel_format in ("", "gray", "gray16le", "yuvj400p") else None
+        colours = mosaic(self.raw_encoding or self.format)
+        return colours if colours and self.pixel_format in ("", "gray", "gray16le", "gray16be", "yuvj400p") else None
 
     @property
     def is_depth(self) -> bool:
         """Whether its values are distances."""
-        return is_depth(self.format) or self.encoding.upper() in ("16UC1", "32FC1")
+        return is_depth(self.format) or canonical(self.raw_encoding) in ("16uc1", "32fc1")
 
 
 @lru_cache(maxsize=1024)
@@ -88,11 +88,11 @@ def natural(facts: Facts) -> Look:
     """The natural form of a frame."""
     if facts.mosaic:
         return _LOOKS["rgb"]
-    if facts.encoding.upper() == "32FC1":
+    if canonical(facts.raw_encoding) == "32fc1":
         return _LOOKS["metres"]
     if is_depth(facts.format):
         return _LOOKS["metres" if is_quantised(facts.format) else "gray16"]
-    known = layout(facts.encoding)
+    known = layout(facts.raw_encoding)
     if known is not None and known.kind == "gray":
         return _LOOKS["gray16" if known.deep else "gray"]
     if facts.format.startswith("mono8"):
@@ -112,10 +112,11 @@ def wanted_look(facts: Facts, wanted: PixelFormat) -> Look:
         raise FrameError(f"format {wanted!r} is none of {', '.join(get_args(PixelFormat))}")
     if wanted == "metres":
         if not facts.is_depth:
-            raise FrameError(f"metres of a picture of {facts.encoding or facts.format!r}, which is no depth")
+            raise FrameError(f"metres of a picture of {facts.raw_encoding or facts.format!r}, which is no depth")
         return _LOOKS["metres"]
     if wanted == "native":
-        if facts.mosaic or facts.pixel_format in _STORED:
-            return _LOOKS[_STORED.get(facts.pixel_format, "gray")]
-        return natural(facts)
+        if facts.mosaic:
+            return _LOOKS["gray16" if facts.pixel_format.startswith("gray16") else "mosaic"]
+        stored = _STORED.get(facts.pixel_format)
+        return natural(facts) if stored is None else _LOOKS[stored]
     return natural(facts) if wanted == "natural" else _LOOKS[wanted]

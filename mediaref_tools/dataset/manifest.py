@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.errors import DatasetError
-from mediaref_tools.log import RecordKind
+from mediaref_tools.log import OpenOptions, RecordKind
 from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.report import KeptTopic, LossReport
 
@@ -76,6 +77,9 @@ class Settings(_Model):
             as well.
         record: "typed" keeps the image's header; "string" is the seed's `std_msgs/String` of JSON.
         segment_ns: A segment's length at most.
+        fps: Pictures a second, for a log whose container has no times (HDF5): a number, or a text such as "30000/1001".
+        profile: The convention that such a log follows: "aloha", "robomimic" …
+        swap_rb: Red and blue of such a log's pictures are swapped, and are to be corrected.
     """
 
     topics: tuple[str, ...] = ("*",)
@@ -88,6 +92,29 @@ class Settings(_Model):
     depth: Literal["keep", "ffv1"] | None = None
     record: RecordKind = "typed"
     segment_ns: int = Field(default=60_000_000_000, ge=1_000_000)
+    fps: str | None = None
+    profile: str | None = None
+    swap_rb: bool = False
+
+    @field_validator("fps", mode="before")
+    @classmethod
+    def _exact(cls, value: object) -> object:
+        """A number as the fraction that it is written as: 29.97 is 2997/100."""
+        if value is None:
+            return None
+        try:
+            fps = Fraction(str(value))
+        except ZeroDivisionError as error:
+            raise ValueError(f"fps {value!r} is no number") from error
+        if not 0 < fps <= 1000:
+            raise ValueError(f"fps {value!r} is not in the range 0<x<=1000")
+        return str(fps)
+
+    @property
+    def opening(self) -> OpenOptions:
+        """What these settings say of the log itself."""
+        fps = None if self.fps is None else Fraction(self.fps)
+        return OpenOptions(fps, self.profile, self.swap_rb, self.topics)
 
     def of_topic(self, topic: str) -> TopicCodec:
         """What holds for one topic. `crf` is None where it is the codec's default."""

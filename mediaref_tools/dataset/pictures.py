@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mediaref_tools.dataset.looks import Facts, Look, natural
@@ -14,14 +15,15 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.media.still import Still
 from mediaref_tools.pixels.depth import depth_size, is_depth
-from mediaref_tools.pixels.file import file_size
+from mediaref_tools.pixels.encodings import canonical, layout
+from mediaref_tools.pixels.file import file_frame, file_size, told_format
 from mediaref_tools.pixels.picture import FileBytes, PixelDecoder
 from mediaref_tools.pixels.policy import Policy
+from mediaref_tools.pixels.transport import is_zstd, peek_zstd, unpack_zstd
 
 __all__ = ["PictureReader", "can_read", "picture_facts", "picture_size"]
 
 _EVERYTHING = Policy(lossless=True, depth="ffv1")
-_FLOATS = {"32FC1": 4, "32FC": 4}
 
 
 class PictureReader:
@@ -30,6 +32,7 @@ class PictureReader:
     def __init__(self) -> None:
         self._decoder = PixelDecoder(_EVERYTHING)
         self._renderer = Renderer()
+        self._reformatter = VideoReformatter()
 
     def into(self, image: ImageValue, look: Look, out: NDArray[Any]) -> None:
         """Decode an image into an array of a form and size.
@@ -38,7 +41,9 @@ class PictureReader:
             ImageError: It can't be decoded.
             FrameError: It is of another size, or can't be given in that form.
         """
-        if image.kind == "raw" and image.encoding.upper() in _FLOATS:
+        if is_zstd(image):
+            image = unpack_zstd(image)
+        if image.kind == "raw" and canonical(image.encoding) == "32fc1":
             _put_floats(_floats(image), look, out)
             return
         try:
@@ -54,13 +59,13 @@ class PictureReader:
             _check_size(data.shape[:2], out)
             out[:] = data
             return
-        assert not isinstance(taken, FileBytes) or taken.codec == "mjpeg"  # noqa: S101 - of mosaics
-        if isinstance(taken, FileBytes):
-            taken = PixelDecoder(Policy(lossless=True, debayer=True)).take(image)
-            assert not isinstance(taken, FileBytes)  # noqa: S101
         _check_size((taken.height, taken.width), out)
-        facts = picture_facts(image)._replace(pixel_format=taken.frame.format.name, framing=taken.framing)
-        self._renderer.into(taken.frame, facts, look, out)
+        if isinstance(taken, FileBytes):  # a JPEG of a mosaic
+            frame, framing = file_frame(image, self._reformatter), ""
+        else:
+            frame, framing = taken.frame, taken.framing
+        facts = picture_facts(image)._replace(pixel_format=frame.format.name, framing=framing)
+        self._renderer.into(frame, facts, look, out)
 
 
 def can_read(image: ImageValue) -> bool:
@@ -78,11 +83,27 @@ def can_read(image: ImageValue) -> bool:
 
 def picture_facts(image: ImageValue) -> Facts:
     """What tells the kind of an image that is not decoded."""
-    return Facts("", image.encoding, "") if image.kind == "raw" else Facts("", "", image.encoding)
+    if image.kind == "raw":
+        known = layout(image.encoding)
+        return Facts("" if known is None else known.pixel_format, image.encoding, "")
+    if is_zstd(image):
+        try:
+            raw = picture_facts(peek_zstd(image))
+        except ImageError:
+            return Facts("", "", image.encoding)
+        return raw._replace(encoding="", format=image.encoding, framing=raw.encoding)
+    if is_depth(image.encoding):
+        return Facts("gray16le", "", image.encoding)
+    return Facts("" if image.kind == "packet" else told_format(image.data), "", image.encoding)
 
 
 def picture_size(image: ImageValue) -> tuple[int, int]:
     """Height and width, as the message or the file's header tells; (0, 0) where neither does."""
+    if is_zstd(image):
+        try:
+            image = peek_zstd(image)
+        except ImageError:
+            return 0, 0
     if image.kind != "file":
         return image.height, image.width
     width, height = depth_size(image.data) if is_depth(image.encoding) else file_size(image.data)

@@ -18,6 +18,7 @@ from mediaref_tools.pixels.raster import Raster, reordered
 
 __all__ = ["Renderer", "preview"]
 
+_DEEP = ("gbrp16le", "gbrap16le", "rgb48le", "rgba64le")
 _FAR_METRES = 10.0  # what a preview shows as black; compressedDepth's own default
 
 
@@ -37,27 +38,27 @@ class Renderer:
         height, width = out.shape[:2]
         if frame.height < height or frame.width < width:
             raise FrameError(f"frame of {frame.width}x{frame.height} where {width}x{height} is expected")
-        if facts.mosaic and look.name in ("rgb", "bgr"):
-            values = _values(frame, frame.width, frame.height)
-            frame = demosaic(values, facts.mosaic, self._reformatter)
+        if facts.mosaic and look.name in ("rgb", "bgr", "gray"):
+            frame = demosaic(_values(frame, width, height), facts.mosaic, self._reformatter)
         elif frame.format.name == "gray16le":
             _deep_gray(_values(frame, width, height), facts, look, out)
             return
         if look.name == "metres":
             raise FrameError(f"metres of a frame stored as {frame.format.name}, which is no depth")
         if look.name in ("rgb", "bgr"):
-            rgb = out if (look.name == "rgb") != facts.swapped else reordered(out, "bgr")
-            self._raster.into(frame, rgb)
-        elif look.name == "gray" and facts.swapped:
-            rgb = self._raster.array(frame, "rgb")[:height, :width, ::-1]
-            out[:] = np.rint(rgb @ np.array([0.299, 0.587, 0.114], np.float32))  # BT.601
-        elif look.name in ("gray", "rgba"):
-            out[:] = self._raster.array(frame, "gray" if look.name == "gray" else "rgba")[:height, :width]
+            rgb = out if look.name == "rgb" else reordered(out, "bgr")
+            if frame.format.name in _DEEP:
+                rgb[:] = self._raster.array(frame, "native")[:height, :width, :3] >> 8
+            else:
+                self._raster.into(frame, rgb)
+        elif look.name in ("gray", "mosaic", "rgba"):
+            out[:] = self._raster.array(frame, "rgba" if look.name == "rgba" else "gray")[:height, :width]
         else:
             deep = self._raster.array(frame, "native")[:height, :width]
             if deep.dtype != np.uint16 or deep.ndim != 3:
                 raise FrameError(f"{look.name} of a frame stored as {frame.format.name}")
-            out[:] = deep[..., : look.channels]
+            out[..., : deep.shape[2]] = deep[..., : look.channels]
+            out[..., deep.shape[2] :] = 65535  # opaque
 
 
 def _values(frame: av.VideoFrame, width: int, height: int) -> NDArray[Any]:

@@ -117,6 +117,11 @@ class Topic:
         return self._index.status
 
     @cached_property
+    def kinds(self) -> NDArray[np.str_]:
+        """(N,) str: each picture's natural form, "rgb", "gray", "gray16", "rgb16" or "metres": see `batch`."""
+        return np.array([look.name for look in self._looks(np.arange(len(self)), "natural")], dtype=np.str_)
+
+    @cached_property
     def refs(self) -> Refs:
         """N references, by index or slice; none where the pictures were kept in the log."""
         return Refs(self._index.uris, self.pts_ns)

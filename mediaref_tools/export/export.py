@@ -64,7 +64,8 @@ def export_frames(
     """Write frames as image files, `<out>/<topic folder>/<log time>.png`, and a `frames.csv` a topic.
 
     Log times are padded to 19 digits, so that names sort as times do; frames that share one get `_1`, `_2` … after
-    it. Embedded frames are written with their original bytes, under their own type's suffix. Nothing is at `out`
+    it. 16-bit pictures and depth in millimetres are PNG of 16 bits, depth in metres is TIFF of floats; as JPEG all are
+    8 bits. Embedded frames are written with their original bytes, under their own type's suffix. Nothing is at `out`
     until everything is.
 
     Args:

@@ -6,15 +6,18 @@ import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mediaref_tools.dataset.frameindex import NO_STAMP
+from mediaref_tools.dataset.looks import PixelFormat
 from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.media.datauri import DataURI
 
@@ -25,7 +28,7 @@ Format = Literal["png", "jpeg"]
 TABLE: Final = "frames.csv"
 
 _COLUMNS: Final = ("index", "log_time_ns", "publish_time_ns", "stamp_ns", "file", "uri", "pts_ns", "psnr_db", "status")
-_SUFFIX: Final[Mapping[str, str]] = {"png": ".png", "jpeg": ".jpg"}
+_SUFFIX: Final[Mapping[str, str]] = {"png": ".png", "jpeg": ".jpg", "metres": ".tiff"}
 _EMBEDDED_SUFFIX: Final[Mapping[str, str]] = {
     "image/avif": ".avif",
     "image/bmp": ".bmp",
@@ -35,6 +38,9 @@ _EMBEDDED_SUFFIX: Final[Mapping[str, str]] = {
     "image/png": ".png",
     "image/tiff": ".tiff",
     "image/webp": ".webp",
+    "video/av1": ".obu",
+    "video/h264": ".h264",
+    "video/h265": ".h265",
 }
 _PNG_LEVEL: Final = 3  # 34 ms and 243 kB for a 960x540 street; level 6 takes 77 ms for 221 kB
 _BATCH_BYTES: Final = 32_000_000
@@ -46,17 +52,26 @@ class ImageWriter:
 
     def __init__(self, format: Format, quality: int) -> None:  # noqa: A002
         """`quality` is of JPEG, 1 to 100."""
-        self.suffix = _SUFFIX[format]
         self._format, self._quality = format, quality
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="image")
 
-    def write(self, pictures: Sequence[NDArray[np.uint8]], paths: Sequence[Path]) -> Iterator[int]:
-        """Start to write (H, W, 3) uint8 RGB pictures; gives the size of each file as it is done, in order."""
+    def form(self, kind: str) -> tuple[PixelFormat, str]:
+        """How pictures of a kind are asked for, and their files' suffix: JPEG is 8-bit, PNG holds no floats."""
+        if self._format == "jpeg":
+            return ("gray" if kind == "gray" else "rgb"), _SUFFIX["jpeg"]
+        return "natural", _SUFFIX["metres" if kind == "metres" else "png"]
+
+    def write(self, pictures: Sequence[NDArray[Any]], paths: Sequence[Path]) -> Iterator[int]:
+        """Start to write pictures as `form` asks for them; gives the size of each file as it is done, in order."""
         return self._pool.map(self._save, pictures, paths)
 
-    def _save(self, picture: NDArray[np.uint8], path: Path) -> int:
+    def _save(self, picture: NDArray[Any], path: Path) -> int:
         with path.open("xb") as stream:
-            if self._format == "png":
+            if picture.dtype == np.float32:
+                Image.fromarray(picture).save(stream, "tiff", compression="tiff_deflate")
+            elif picture.dtype == np.uint16 and picture.ndim == 3:
+                stream.write(_deep_png(picture))
+            elif self._format == "png":
                 Image.fromarray(picture).save(stream, "png", compress_level=_PNG_LEVEL)
             else:
                 Image.fromarray(picture).save(stream, "jpeg", quality=self._quality)
@@ -69,6 +84,16 @@ class ImageWriter:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _deep_png(picture: NDArray[np.uint16]) -> bytes:
+    """(H, W, 3) uint16 RGB as PNG, which Pillow can't write."""
+    encoder = av.CodecContext.create("png", "w")
+    assert isinstance(encoder, av.VideoCodecContext)  # noqa: S101 - for the type checker
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb48le").reformat(format="rgb48be")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "rgb48be"
+    encoder.framerate = Fraction(1)
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))
 
 
 class _Batch(NamedTuple):
@@ -129,13 +154,15 @@ class ImageFolder:
             return False
         height, width = int(sizes[position, 0]), int(sizes[position, 1])
         same = height == sizes[first, 0] and width == sizes[first, 1]
+        same &= self._topic.kinds[position] == self._topic.kinds[first]
         return not self._is_video[first] or bool(same and (len(group) + 1) * height * width * 3 <= _BATCH_BYTES)
 
     def _start(self, positions: list[int]) -> _Batch:
         if not self._is_video[positions[0]]:
             return self._embed(positions)
-        names = [self._stems[position] + self._writer.suffix for position in positions]
-        pictures = self._topic.batch(positions).data
+        wanted, suffix = self._writer.form(str(self._topic.kinds[positions[0]]))
+        names = [self._stems[position] + suffix for position in positions]
+        pictures = self._topic.batch(positions, wanted).data
         return _Batch(positions, names, self._writer.write(list(pictures), [self.folder / name for name in names]))
 
     def _embed(self, positions: list[int]) -> _Batch:

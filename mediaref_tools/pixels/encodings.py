@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["LAYOUTS", "MOSAICS", "Layout", "layout", "mosaic"]
+__all__ = ["LAYOUTS", "MOSAICS", "Layout", "canonical", "layout", "mosaic"]
 
 
 class Layout(NamedTuple):
@@ -66,6 +66,7 @@ LAYOUTS: Final[dict[str, Layout]] = {
 _ALIASES: Final = {
     "8uc": "8uc1",
     "16uc": "16uc1",
+    "32fc": "32fc1",
     "rgb888": "rgb8",
     "bgr888": "bgr8",
     "yuv422": "uyvy",
@@ -76,10 +77,15 @@ _ALIASES: Final = {
 }
 
 
+def canonical(encoding: str) -> str:
+    """An encoding in lower case, under the one name that stands for all of its spellings."""
+    name = encoding.strip().lower()
+    return _ALIASES.get(name, name)
+
+
 def layout(encoding: str) -> Layout | None:
     """The layout of an encoding; None where it is none that becomes video (floats, signed, two channels, unknown)."""
-    name = encoding.strip().lower()
-    return LAYOUTS.get(_ALIASES.get(name, name))
+    return LAYOUTS.get(canonical(encoding))
 
 
 def mosaic(text: str) -> str | None:

@@ -16,7 +16,7 @@ from mediaref_tools.image import ImageValue, sniff
 from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.pixels.plane import plane
 
-__all__ = ["FILE_CODECS", "decoded", "file_frame", "file_size"]
+__all__ = ["FILE_CODECS", "decoded", "file_frame", "file_size", "told_format"]
 
 FILE_CODECS: Final = {"image/jpeg": "mjpeg", "image/png": "png", "image/tiff": "tiff"}
 """libavcodec's decoder of an image file, by media type."""
@@ -148,3 +148,18 @@ def file_size(data: bytes | memoryview) -> tuple[int, int]:
             return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 0, 0
+
+
+def told_format(data: bytes | memoryview) -> str:
+    """What `file_frame` would give for a file of 16 bits or with alpha, by its header; "" of others."""
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
+            warnings.simplefilter("ignore")
+            deep = image.format == "PNG" and data[24] == 16  # which Pillow cuts to 8
+            if image.mode == "I;16":
+                return "gray16le"
+            if image.has_transparency_data:
+                return "rgba64le" if deep else "rgba"
+            return "rgb48le" if deep else ""
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, sniff
+from mediaref_tools.pixels.colour import ACCURATE, full_range
 from mediaref_tools.pixels.depth import is_depth, read_depth
 from mediaref_tools.pixels.encodings import layout, mosaic
 from mediaref_tools.pixels.file import FILE_CODECS, file_frame
@@ -23,7 +24,7 @@ from mediaref_tools.pixels.mosaic import demosaic
 from mediaref_tools.pixels.plane import coded_size, cropped, lay, plane
 from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.pixels.raw import raw_frame
-from mediaref_tools.pixels.transport import channels_are_swapped, unpack_zstd
+from mediaref_tools.pixels.transport import channels_are_swapped, is_zstd, unpack_zstd
 
 __all__ = ["FileBytes", "Picture", "PixelDecoder", "luma"]
 
@@ -42,6 +43,7 @@ class Picture(NamedTuple):
     """A decoded image: a frame of the coded size, of which the picture is the upper left `height` x `width`.
 
     Where it is not `lossless`, the frame is yuvj420p, or yuv420p of limited range where the source is; BT.601.
+    `framing` is what its payload said beside the pixels: see `DepthImage`; of the zstd transport, the encoding.
     """
 
     frame: av.VideoFrame
@@ -52,12 +54,13 @@ class Picture(NamedTuple):
 
 
 class FileBytes(NamedTuple):
-    """An image file that goes into a segment as it is. `codec` is libavcodec's."""
+    """An image file that goes into a segment as it is. `codec` is libavcodec's; `pixel_format` is of its values."""
 
     data: bytes | memoryview
     codec: str
     width: int
     height: int
+    pixel_format: str
 
 
 class PixelDecoder:
@@ -76,8 +79,9 @@ class PixelDecoder:
         """
         if image.kind == "packet":
             raise ImageError(f"{image.encoding!r} is a packet of video, no picture of its own")
-        if image.kind == "file" and image.encoding.strip().lower() == "zstd":
-            image = unpack_zstd(image)
+        if is_zstd(image):
+            raw = unpack_zstd(image)
+            return self._raw(raw)._replace(framing=raw.encoding)
         if image.kind == "raw" and sniff(image.data) in FILE_CODECS and layout(image.encoding) is None:
             return self._file(image)  # drivers put "jpeg" into raw images
         return self._raw(image) if image.kind == "raw" else self._file(image)
@@ -107,7 +111,7 @@ class PixelDecoder:
         # A mosaic that became a JPEG has had its loss; colour subsampling, or another round of it, would ruin it.
         as_it_is = media_type in self.policy.copied or (is_mosaic and media_type == "image/jpeg")
         if as_it_is and media_type in FILE_CODECS and not (is_mosaic and self.policy.debayer):
-            return FileBytes(image.data, FILE_CODECS[media_type], *size)
+            return FileBytes(image.data, FILE_CODECS[media_type], *size, frame.format.name)
         if channels_are_swapped(image.encoding) and frame.format.name not in ("gray", "yuvj400p", "gray16le"):
             frame = self._swapped(frame)
         frame = self._padded(frame)
@@ -130,7 +134,7 @@ class PixelDecoder:
         return Picture(frame, width, height, lossless=True, framing=depth.framing)
 
     def _coloured(self, frame: av.VideoFrame, encoding: str, size: tuple[int, int]) -> Picture:
-        rows: NDArray[np.uint8] | NDArray[np.uint16] = cropped(frame, 0, frame.width, frame.height)
+        rows: NDArray[np.uint8] | NDArray[np.uint16] = cropped(frame, 0, *size)
         if frame.format.name == "gray16le":
             rows = rows.view(np.uint16)
         colours = mosaic(encoding)
@@ -153,15 +157,18 @@ class PixelDecoder:
         name = frame.format.name
         if name in ("gray", "yuvj400p"):
             return Picture(_gray(frame), *size)
-        limited = name.startswith("yuv") and frame.color_range == ColorRange.MPEG
+        if not name.startswith("yuv"):
+            return Picture(full_range(frame, self._reformatter), *size)
+        limited = frame.color_range == ColorRange.MPEG
         if name != ("yuv420p" if limited else "yuvj420p"):
             kind = ColorRange.MPEG if limited else ColorRange.JPEG
             frame = self._reformatter.reformat(
                 frame,
                 format="yuv420p" if limited else "yuvj420p",
-                src_color_range=kind if limited else ColorRange.JPEG,
+                src_color_range=kind,
                 dst_colorspace=Colorspace.ITU601,
                 dst_color_range=kind,
+                interpolation=ACCURATE,
                 threads=1,
             )
         return Picture(frame, *size)
@@ -182,7 +189,9 @@ class PixelDecoder:
         name = frame.format.name
         exact = {"rgb24": "bgr24", "bgr24": "rgb24", "rgba": "bgra", "rgb48le": "bgr48le", "rgba64le": "bgra64le"}
         if name not in exact:  # YUV
-            frame = self._reformatter.reformat(frame, format="rgb24", src_color_range=ColorRange.JPEG, threads=1)
+            frame = self._reformatter.reformat(
+                frame, format="rgb24", src_color_range=ColorRange.JPEG, interpolation=ACCURATE, threads=1
+            )
         whole = av.VideoFrame(frame.width, frame.height, exact.get(frame.format.name, "bgr24"))
         rows = cropped(frame, 0, frame.width, frame.height)
         plane(whole, 0)[:, : rows.shape[1]] = rows

@@ -10,6 +10,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import FrameError, ImageError, MediaError, RefError
+from mediaref_tools.pixels.colour import ACCURATE
 from mediaref_tools.pixels.file import decoded
 from mediaref_tools.pixels.plane import plane
 
@@ -18,7 +19,6 @@ __all__ = ["Format", "Raster", "check_format", "deep_array", "reordered"]
 Format = Literal["rgb", "bgr", "rgba", "bgra", "gray", "native"]
 """The order of an array's channels; "native" keeps gray as (H, W), and more than 8 bits as uint16."""
 
-_ACCURATE = 0x02 | 0x40000  # SWS_BILINEAR | SWS_ACCURATE_RND: without the second, white comes back as 253
 _PACKED = {"rgb": ("rgb24", 3), "bgr": ("rgb24", 3), "rgba": ("rgba", 4), "bgra": ("rgba", 4), "gray": ("gray", 1)}
 _DEEP = {"gray": ("gray16le", 1), "rgb": ("rgb48le", 3), "rgba": ("rgba64le", 4)}
 
@@ -72,7 +72,7 @@ class Raster:
 
     def _packed(self, frame: av.VideoFrame, name: str, channels: int) -> NDArray[np.uint8]:
         same = frame.format.name == name or (name == "gray" and frame.format.name == "yuvj400p")
-        packed = frame if same else self._reformatter.reformat(frame, format=name, interpolation=_ACCURATE, threads=1)
+        packed = frame if same else self._reformatter.reformat(frame, format=name, interpolation=ACCURATE, threads=1)
         rows: NDArray[np.uint8] = plane(packed, 0)
         if name.endswith("le"):
             rows = rows.view("<u2")

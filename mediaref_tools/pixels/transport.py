@@ -12,7 +12,7 @@ from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.limits import MAX_PIXELS, MAX_STILL_BYTES
 
-__all__ = ["channels_are_swapped", "unpack_zstd"]
+__all__ = ["channels_are_swapped", "is_zstd", "peek_zstd", "unpack_zstd"]
 
 # What sensor_msgs' isColor names, in every release up to ROS 2's; others never have their channels touched.
 _COLOURS = frozenset(f"{order}{bits}" for order in ("rgb", "bgr", "rgba", "bgra") for bits in (8, 16))
@@ -40,6 +40,34 @@ def channels_are_swapped(image_format: str) -> bool:
     """
     original, semicolon, rest = image_format.partition(";")
     return bool(semicolon) and original in _COLOURS and "compressed bgr" not in rest
+
+
+def is_zstd(image: ImageValue) -> bool:
+    """Whether an image is a message of zstd_image_transport."""
+    return image.kind == "file" and image.encoding.strip().lower() == "zstd"
+
+
+def peek_zstd(image: ImageValue) -> ImageValue:
+    """What `unpack_zstd` would give, as far as the payload's header tells: without its data.
+
+    Raises:
+        ImageError: The header is cut.
+    """
+    data = memoryview(image.data)
+    if len(data) < _ZSTD_HEADER.size:
+        raise ImageError(f"zstd image of {len(data)} bytes: its header alone has {_ZSTD_HEADER.size}")
+    height, width, is_bigendian, step, length = _ZSTD_HEADER.unpack_from(data)
+    encoding = bytes(data[_ZSTD_HEADER.size :][: min(length, _LONGEST_ENCODING)]).decode(errors="replace")
+    return replace(
+        image,
+        data=b"",
+        encoding=encoding,
+        kind="raw",
+        height=height,
+        width=width,
+        step=step,
+        is_bigendian=bool(is_bigendian),
+    )
 
 
 def unpack_zstd(image: ImageValue) -> ImageValue:

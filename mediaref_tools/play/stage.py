@@ -106,7 +106,7 @@ def label(topic: Topic, index: int, start_ns: int) -> list[str]:
         f"{index}/{len(topic)}",
         seconds_text(time_ns - start_ns),
         iso_time(time_ns),
-        "embedded" if pts_ns < 0 else f"pts {pts_ns}",
+        str(topic.status[index]) if pts_ns < 0 else f"pts {pts_ns}",
     ]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, nullcontext
 from functools import partial
 from hashlib import file_digest
@@ -18,7 +19,7 @@ from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.errors import ImageError
 from mediaref_tools.lanes import Backlog, Lanes
-from mediaref_tools.log import LogReader, Message, Record
+from mediaref_tools.log import LogReader, Message, Record, WholeReader
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import Meter, OnProgress, no_progress
@@ -73,8 +74,8 @@ def verify(
     manifest = Manifest.read(folder)
     with (
         closing(FramesTable(folder)) as table,
-        open_log(inside(folder, manifest.log)) as log,
-        nullcontext() if against is None else open_log(Path(against)) as source,
+        open_log(inside(folder, manifest.log), manifest.settings.opening) as log,
+        nullcontext() if against is None else open_log(Path(against), manifest.settings.opening) as source,
     ):
         found = check(folder, manifest, table, log, source, on_progress)
         psnr = found.psnr_db or {topic: table.psnr_db(topic) for topic in table.topics}
@@ -131,6 +132,8 @@ def check(
         for entry in manifest.topics
         if checks[entry.topic].frames != entry.frames
     ]
+    if source is not None:
+        problems += _lost_extras(source, log, checks)
     if records.messages != manifest.messages:
         problems.append(f"the log has {records.messages} messages, the manifest says {manifest.messages}")
     return Findings(
@@ -142,6 +145,16 @@ def check(
         comparison=comparison,
         problems=tuple(problems),
     )
+
+
+def _lost_extras(source: LogReader, log: LogReader, replaced: Collection[str]) -> list[str]:
+    """What of the source that is no message is not the same in the rewritten log."""
+    if not (isinstance(source, WholeReader) and isinstance(log, WholeReader)):
+        return []
+    there = Counter(log.extras(replaced))
+    names = {name for name, _ in there}
+    lost = Counter(source.extras(replaced)) - there
+    return [f"{name} {'differs from' if name in names else 'is missing, of'} the source" for name, _ in lost.elements()]
 
 
 def _images(source: LogReader, checks: Mapping[str, TopicCheck], lanes: Lanes) -> Iterator[Message]:

@@ -1,4 +1,4 @@
-"""A small log in which a topic is whatever it can be: sizes that change, pictures that are damaged, a camera's video."""
+"""A small log of topics of all sorts: sizes that change, pictures that are damaged, a camera's video."""
 
 from __future__ import annotations
 

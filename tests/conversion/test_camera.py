@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mediaref_tools import Settings, convert, open_dataset, verify
+from mediaref_tools import Settings, batch_decode, convert, open_dataset, verify
 from mediaref_tools.camera.unit import payload
 from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.errors import FrameError, ProofError
@@ -67,6 +67,9 @@ def check_frames(dataset: Path, packets: Sequence[bytes], numbers: Sequence[int 
             assert [frame_number(frame) for frame in batch.data] == [numbers[index] for index in mine]
         assert [frame_number(topic[index].data) for index in wanted] == [numbers[index] for index in wanted]
         assert np.isinf(topic.psnr_db[wanted]).all()
+        # As references alone, which any reader follows: nothing of the dataset's own is asked.
+        refs = [topic.refs[index].model_copy(update={"uri": str(dataset / topic.refs[index].uri)}) for index in wanted]
+        assert [frame_number(frame) for frame in batch_decode(refs)] == [numbers[index] for index in wanted]
 
 
 @pytest.mark.parametrize("name", CAMERAS)

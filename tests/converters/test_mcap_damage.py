@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import struct
 import tracemalloc
 import zlib
@@ -13,6 +15,7 @@ import zstandard
 from mcap.records import Channel, Chunk, Schema
 
 from converters.mcap import McapReader
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import Loss
 from tests.converters.mcaplogs import (
@@ -124,6 +127,57 @@ def test_a_log_cut_anywhere_gives_what_is_there(tmp_path: Path, variant: str) ->
     assert counts[0] == 0
     assert counts[-1] == 60
     assert len(set(counts)) > 3
+
+
+@pytest.mark.parametrize("variant", ["zstd", "lz4", "none", "no-summary", "unchunked", "unchunked-no-summary"])
+def test_a_lost_sector_costs_no_more_than_what_it_touches(tmp_path: Path, variant: str) -> None:
+    """Disks leave zeros, or what was there before."""
+    write_log(tmp_path / "a", messages=300, chunk_size=600, **VARIANTS[variant])
+    whole = (tmp_path / "a").read_bytes()
+    noise = random.Random(5)
+    for start in range(1500, len(whole) - 1500, len(whole) // 12):
+        for filling in (bytes(512), noise.randbytes(512)):
+            (tmp_path / "b").write_bytes(whole[:start] + filling + whole[start + 512 :])
+            times, losses = read(tmp_path / "b")
+            gone = 300 - len(times)
+            # in 512 bytes lie parts of 3 chunks of 13 messages, or of 12 loose ones; indexes and the summary hold none
+            assert gone <= (12 if variant.startswith("unchunked") else 39), (start, losses)
+            assert losses or gone == 0
+            assert sum(loss.messages or 0 for loss in losses) <= 300
+
+
+def test_a_length_that_lies_in_the_middle_costs_one_record(tmp_path: Path) -> None:
+    data: list[Any] = declared()
+    for i in range(10):
+        data += chunk([message(1, 10 * i + j) for j in range(10)], compression="zstd")
+    raw_log(tmp_path / "a", data, [*declared(), statistics(100, chunk_count=10)])
+    whole = bytearray((tmp_path / "a").read_bytes())
+    fifth = [match.start() for match in re.finditer(rb"\x06.{7}\0", bytes(whole), re.DOTALL)][4]
+    whole[fifth + 7] = 0xFF
+    (tmp_path / "a").write_bytes(whole)
+    times, losses = read(tmp_path / "a")
+    assert times == [i for i in range(100) if not 40 <= i < 50]
+    found = [(loss.where.split()[0], loss.messages) for loss in losses]
+    assert found == [("byte", None), ("statistics", 10), ("statistics", 0)]  # 10 messages, in one chunk
+
+
+@pytest.mark.parametrize("compression", ["", "lz4", "zstd"])
+def test_the_chunk_that_the_file_ends_in_is_read_too(tmp_path: Path, compression: str) -> None:
+    noise = random.Random(3)
+    messages = [message(1, i, noise.randbytes(40_000)) for i in range(20)]
+    whole = chunk(messages, before=declared(), compression=compression)[0]
+    raw_log(tmp_path / "a", [whole], closed=False)
+    data = (tmp_path / "a").read_bytes()
+    counts = []
+    for size in range(len(data) - 700_000, len(data), 50_000):
+        (tmp_path / "b").write_bytes(data[:size])
+        times, losses = read(tmp_path / "b")
+        assert times == list(range(len(times)))
+        assert ["cut inside a record" in loss.what for loss in losses] == [True]
+        assert size // 40_000 - 7 <= len(times) <= size // 40_000  # 128 KiB for zstd, 256 KiB for lz4, are one block
+        counts.append(len(times))
+    assert counts == sorted(counts)
+    assert counts[-1] > counts[0]
 
 
 def test_zeros_at_the_end_and_a_missing_footer_are_losses_not_errors(tmp_path: Path) -> None:
@@ -267,10 +321,11 @@ def test_uncompressed_chunks_are_counted_by_their_heads_alone(tmp_path: Path) ->
         assert stats[1] == (9, 9 * 9000 + 36, 0, 8)
 
 
-def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", ["zstd", "no-summary"])
+def test_memory_does_not_grow_with_the_log(tmp_path: Path, variant: str) -> None:
     peaks = []
     for messages in (1000, 10_000):
-        write_log(tmp_path / str(messages), messages=messages, chunk_size=20_000, **VARIANTS["zstd"])
+        write_log(tmp_path / str(messages), messages=messages, chunk_size=20_000, **VARIANTS[variant])
         tracemalloc.start()
         with McapReader(tmp_path / str(messages)) as reader:
             assert sum(1 for _ in reader.messages()) == messages
@@ -313,3 +368,48 @@ def test_crcs_are_those_of_zlib() -> None:
     (record, *_) = chunk(FIFTH)
     assert isinstance(record, Chunk)
     assert record.uncompressed_crc == zlib.crc32(INSIDE)
+
+
+def test_chunks_without_times_are_not_held_at_once(tmp_path: Path) -> None:
+    data: list[Any] = declared()
+    for i in range(40):
+        data += chunk([message(1, i, bytes(1_000_000))], message_start_time=0, message_end_time=0)
+    raw_log(tmp_path / "a", data, [*declared(), statistics(40, chunk_count=40)])
+    del data
+    tracemalloc.start()
+    with McapReader(tmp_path / "a") as reader:
+        assert [m.log_time_ns for m in reader.messages()] == list(range(40))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_chunks_that_all_claim_the_same_times_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data: list[Any] = declared()
+    for i in range(40):
+        data += chunk([message(1, i, bytes(10_000)), message(1, 99, bytes(10_000))])
+    raw_log(tmp_path / "a", data, [*declared(), statistics(80, chunk_count=40)])
+    with McapReader(tmp_path / "a") as reader:
+        assert len(list(reader.messages())) == 80
+        monkeypatch.setattr(limits, "MAX_OVERLAP_BYTES", 200_000)
+        with pytest.raises(LogError, match=r"overlap in time.*MAX_OVERLAP_BYTES"):
+            list(reader.messages())
+
+
+def test_a_chunk_of_countless_messages_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CHUNK_MESSAGES", 50)
+    ten_chunks(tmp_path / "a", chunk([message(1, 40 + j % 10) for j in range(60)]))
+    times, losses = read(tmp_path / "a")
+    assert times == [i for i in range(100) if not 40 <= i < 50]
+    assert "more than 50 records" in losses[0].what
+
+
+def test_what_only_looks_like_records_is_not_taken_for_them(tmp_path: Path) -> None:
+    short = struct.pack("<BQ", 5, 2) + b"ab"  # a message has 22 bytes at least
+    lying = struct.pack("<BQ", 7, 20) + struct.pack("<HI", 1, 100) + bytes(14)  # an index of other than its length
+    for fakes in (short * 50, lying * 50, struct.pack("<BQ", 15, 9) + bytes(9), bytes(3) + struct.pack("<BQ", 6, 60)):
+        data = [*declared(), message(1, 1), bytes(9), fakes, message(1, 2), message(1, 3)]
+        raw_log(tmp_path / "a", data, [*declared(), statistics(3)])
+        times, losses = read(tmp_path / "a")
+        assert times == [1, 2, 3]
+        assert ["are no records" in loss.what for loss in losses] == [True]

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from mcap.reader import make_reader
 from mcap.records import Attachment, Channel, Chunk, Metadata, Schema
 from mcap.stream_reader import StreamReader
+from mcap.writer import Writer
 from mcap_ros1.decoder import DecoderFactory as Ros1Decoder
 from mcap_ros2.decoder import DecoderFactory as Ros2Decoder
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from converters.mcap import McapReader
+from converters.mcap_writer import McapWriter
 from converters.rosmsg import record_type
 from mediaref_tools.errors import ImageError, OutputError
 from mediaref_tools.log import LogWriter, Record, RecordKind
@@ -29,6 +32,7 @@ from tests.converters.mcaplogs import (
     VARIANTS,
     assert_equal,
     chunk,
+    compressed_image,
     contents,
     copy,
     declared,
@@ -241,6 +245,7 @@ def test_a_full_disk_is_our_error(tmp_path: Path) -> None:
     write_log(tmp_path / "a", messages=9000)
     with McapReader(tmp_path / "a") as reader, Path("/dev/full").open("wb") as full:
         writer = reader.rewriter(tmp_path / "b", (), "typed")
+        assert isinstance(writer, McapWriter)
         os.dup2(full.fileno(), writer._file.fileno())
         with pytest.raises(OutputError, match="No space left"):
             for each in reader.messages():
@@ -316,3 +321,35 @@ def test_rosbags_types_agree_with_the_schema_that_is_written(tmp_path: Path) -> 
     (name,) = {key[1] for key in contents(tmp_path / "b").messages if key[1].startswith("std_msgs")}
     md5sum = get_typestore(Stores.ROS1_NOETIC).generate_msgdef("std_msgs/msg/String")[1]
     assert (name, record_type("ros1", "string").md5sum) == ("std_msgs/String", md5sum)
+
+
+def test_payloads_that_were_compressed_one_by_one(tmp_path: Path) -> None:
+    """rosbag2's message mode, which its MCAP plugin refuses to write, but others do."""
+    schema = image_schema("cdr")
+    plain = [compressed_image("cdr", i, b"\xff\xd8\xff" + bytes([i]) * 500) for i in range(4)]
+    stored = [zstandard.compress(plain[0]), plain[1], zstandard.compress(plain[2])[:-9], zstandard.compress(plain[3])]
+    with (tmp_path / "a").open("wb") as file:
+        writer = Writer(file)
+        writer.start("ros2", "a test")
+        channel = writer.register_channel("/cam", "cdr", writer.register_schema(schema[0], schema[1], schema[2]), {})
+        for i, data in enumerate(stored):
+            writer.add_message(channel, i, data, i)
+        writer.finish()
+    with McapReader(tmp_path / "a") as reader:
+        messages = list(reader.messages())
+        assert [bytes(m.data) for m in messages] == stored  # a copy is byte for byte
+        assert [bytes(reader.image(messages[i]).data) for i in (0, 1, 3)] == [
+            b"\xff\xd8\xff" + bytes([i]) * 500 for i in (0, 1, 3)
+        ]
+        with pytest.raises(ImageError):
+            reader.image(messages[2])
+        rewriter = reader.rewriter(tmp_path / "b", {"/cam"}, "typed")
+        for i, each in enumerate(messages):
+            rewriter.record(each, Record(MediaRef(uri="a.mp4", pts_ns=i)))
+        rewriter.commit()
+    with McapReader(tmp_path / "b") as reader:
+        messages = list(reader.messages())
+        assert [bytes(m.data[:4]) == b"\x28\xb5\x2f\xfd" for m in messages] == [True, False, True, True]
+        records = [reader.record(each) for each in messages]
+        assert [record and record.ref.pts_ns for record in records] == [0, 1, 2, 3]
+        assert [record and record.frame_id for record in records] == ["cam", "cam", "", "cam"]

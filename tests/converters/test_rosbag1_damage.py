@@ -217,6 +217,69 @@ def test_a_damaged_chunk_is_skipped_and_counted(tmp_path: Path, compression: str
         assert len(list(copy.messages())) == 10
 
 
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("compression", ["none", "bz2", "lz4"])
+def test_a_lost_sector_costs_no_more_than_what_it_touches(tmp_path: Path, compression: str, *, indexed: bool) -> None:
+    """Disks leave zeros, or what was there before."""
+    bag = RawBag(TOPIC)
+    noise = random.Random(4)
+    for chunk in range(12):
+        first = TOPIC.values() if chunk == 0 else ()
+        messages = ((i % 2, 10 * chunk + i, noise.randbytes(200)) for i in range(10))
+        bag.chunk(*first, *messages, compression=compression)
+    path = bag.write(tmp_path / "in.bag") if indexed else bag.write_open(tmp_path / "in.bag")
+    whole = path.read_bytes()
+    # the first chunk alone tells which connections there are
+    for start in range(8000, len(whole) - 512, len(whole) // 25):
+        for filling in (bytes(512), noise.randbytes(512)):
+            path.write_bytes(whole[:start] + filling + whole[start + 512 :])
+            with open_bag(path) as reader:
+                found = [each.log_time_ns for each in reader.messages()]
+                assert indexed or reader.stats() == counted_stats(reader)
+                gone = 120 - len(found)
+                # 3 or 4 of the messages without compression, unless it is a chunk's head; with it, 2 chunks of 10
+                touched = 20 if compression != "none" else 14 if indexed else 5
+                assert gone <= touched, (start, list(reader.losses))
+                claimed = [loss.messages for loss in reader.losses if loss.messages]
+                assert sum(claimed) == gone if indexed else sum(claimed) <= gone
+
+
+def test_a_chunk_length_that_lies_hides_nothing(tmp_path: Path) -> None:
+    path = plain("lz4").write_open(tmp_path / "in.bag")
+    data = bytearray(path.read_bytes())
+    second = data.index(b"op=\x05", data.index(b"op=\x05") + 1)
+    length = data.index(b"size=", second) + 9
+    data[length : length + 4] = u32(int.from_bytes(data[length : length + 4], "little") + 300)
+    path.write_bytes(data)
+    with open_bag(path) as reader:
+        assert texts(reader.messages()) == ALL
+        assert "bytes are skipped" in whats(reader)
+
+
+def test_a_damaged_file_header_costs_no_message(tmp_path: Path) -> None:
+    path = plain("bz2").write(tmp_path / "in.bag")
+    for start, size in ((13, 4), (13, 4096), (20, 60)):
+        data = bytearray(path.read_bytes())
+        data[start : start + size] = bytes(size)
+        (tmp_path / "damaged.bag").write_bytes(data)
+        with open_bag(tmp_path / "damaged.bag") as reader:
+            assert texts(reader.messages()) == ALL
+            assert "file header is damaged" in whats(reader)
+    (tmp_path / "damaged.bag").write_bytes(data[:4000])
+    with pytest.raises(LogError, match="no message comes after it"):
+        open_bag(tmp_path / "damaged.bag")
+
+
+def test_index_records_tell_what_an_unindexed_bag_has_lost(tmp_path: Path) -> None:
+    path = plain("bz2").write_open(tmp_path / "in.bag")
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"BZh") + 20] ^= 0x10
+    path.write_bytes(data)
+    with open_bag(path) as reader:
+        assert len(texts(reader.messages())) == 10
+        assert [loss.messages for loss in reader.losses] == [None, 5]
+
+
 @pytest.mark.parametrize(
     ("compression", "said", "lost"),
     [

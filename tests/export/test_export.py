@@ -17,9 +17,11 @@ from PIL import Image
 from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.dataset.batch import FrameBatch
 from mediaref_tools.dataset.dataset import Dataset, open_dataset
+from mediaref_tools.dataset.layout import topic_folder
 from mediaref_tools.errors import DatasetError, FrameError, OutputError, TopicError
 from mediaref_tools.export import imagefolder
 from mediaref_tools.export.export import ExportReport, export_frames
+from mediaref_tools.media.still import Still
 from mediaref_tools.progress import Progress
 from mediaref_tools.sample import SampleMessage, frame_number, numbered_topic, write_log
 
@@ -189,7 +191,7 @@ def test_batches_are_bounded(dataset: Dataset, out: Path, monkeypatch: pytest.Mo
     topic = dataset["/cam"]
     decode = topic.batch
 
-    def batch(indices: list[int]) -> FrameBatch:
+    def batch(indices: list[int], wanted: str) -> FrameBatch:
         asked.append(len(indices))
         return decode(indices)
 
@@ -347,3 +349,31 @@ def test_two_exports_at_once(dataset: Dataset, out: Path) -> None:
 def test_report_can_be_read_back(dataset: Dataset, out: Path) -> None:
     report = export_frames(dataset, out, stride=20)
     assert ExportReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_every_kind_of_picture_has_a_file_that_holds_it(tmp_path: Path) -> None:
+    encodings = ("mono8", "mono16", "rgb16", "16UC1", "32FC1", "bayer_rggb8", "compressedDepth-rvl-32FC1", "rgb8")
+    times_ns = [START_NS + number for number in range(3)]
+    messages = [
+        message
+        for encoding in encodings
+        for message in numbered_topic(f"/{encoding}", times_ns, encoding=encoding)  # type: ignore[arg-type]
+    ]
+    convert(write_log(tmp_path / "log.mcap", "mcap", messages), tmp_path / "dataset")
+    with open_dataset(tmp_path / "dataset") as dataset:
+        export_frames(dataset, tmp_path / "png")
+        export_frames(dataset, tmp_path / "jpeg", format="jpeg")
+        for encoding in encodings:
+            for index, frame in enumerate(dataset[f"/{encoding}"].batch(range(3)).data):
+                (path,) = (tmp_path / "png" / topic_folder(f"/{encoding}")).glob(f"*{times_ns[index]}.*")
+                assert path.suffix == (".tiff" if frame.dtype == np.float32 else ".png")
+                shown = (
+                    np.asarray(Image.open(path))
+                    if encoding != "rgb16"
+                    else Still(path.read_bytes(), "").array("native")
+                )
+                np.testing.assert_array_equal(shown, frame)
+                with Image.open(
+                    tmp_path / "jpeg" / topic_folder(f"/{encoding}") / f"{times_ns[index]:019d}.jpg"
+                ) as jpeg:
+                    assert jpeg.mode == ("L" if encoding == "mono8" else "RGB")

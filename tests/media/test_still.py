@@ -565,7 +565,7 @@ def test_no_warning_reaches_the_caller() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_gives_our_errors_only(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("media.still", "pixels.picture"):
+    for module in ("media.still", "pixels.file"):
         monkeypatch.setattr(f"mediaref_tools.{module}.MAX_PIXELS", 2**20)
     random_number = random.Random(kind)
     refused = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mediaref_tools.errors import LogError, OutputError
 
-from .rosbag2_zstd import decompress, plain
+from .packing import Unpacked, packing, plain, unpack
 
 __all__ = ["Scratch", "flush"]
 
@@ -61,15 +61,21 @@ class Scratch:
             raise LogError(f"file can't be copied for reading: {error}: {path}") from error
         return target
 
-    def decompressed(self, path: Path) -> Path:
-        """The content of a `.zstd` file, as much as there is room for.
+    def unpacked(self, path: Path) -> Unpacked | None:
+        """The content of a file that is compressed as a whole, as far as it can be read; None where it isn't.
 
         Raises:
-            LogError: It is no zstd file, a damaged one, or there is not enough room.
+            LogError: It can't be read, nothing of it can, or there is not enough room.
         """
+        try:
+            with path.open("rb") as file:
+                kind = packing(file.read(4))
+        except OSError as error:
+            raise LogError(f"file can't be read: {error.strerror}: {path}") from error
+        if kind is None:
+            return None
         target = self.path(plain(path.name), 0)
-        decompress(path, target, _SPARE)
-        return target
+        return Unpacked(target, kind, unpack(path, target, kind, _SPARE))
 
     def close(self) -> None:
         """Remove the files."""
