@@ -41,7 +41,13 @@ __all__ = [
     "RefError",
     "TopicError",
     "TrustError",
+    "with_notes",
 ]
+
+
+def with_notes(text: str, error: BaseException) -> str:
+    """What an error says, and what was noted about it on its way (`add_note`), as one sentence."""
+    return "; ".join([text, *getattr(error, "__notes__", [])])
 
 
 class MediarefError(Exception):

@@ -13,28 +13,29 @@ from mediaref_tools.errors import OutputError
 
 __all__ = ["Staging", "remove", "sync"]
 
+_MARK = ".mediaref-partial"
+
 
 class Staging:
     """The folder `<out>.partial`: in it is `new`, which becomes `out` at `commit`; all else is on the way only.
 
-    A mark in it says whose it is, and is locked while its process lives: the kernel lets go of it, however that ends.
+    A mark in it says who makes it, and is locked while its process lives: the kernel lets go of it, however that ends.
     Killed at any moment, `out` is what it was, or whole, or (while it is replaced) back at the next run's start.
     """
 
-    def __init__(self, out: Path, *, mark: str, maker: str) -> None:
+    def __init__(self, out: Path, *, maker: str) -> None:
         """Touch nothing yet.
 
         Args:
             out: What is to be made.
-            mark: The mark's name: one for each kind of thing that is made this way.
-            maker: Whose it is, for messages: "conversion".
+            maker: What makes it: "conversion". Of what another kind has left, nothing is touched.
         """
         self.folder = out.with_name(f"{out.name}.partial")
         self.new = self.folder / "new"
         self.stays = False
         """Whether the folder is left for the next run where this one does not commit."""
         self._out, self._old = out, self.folder / "old"
-        self._path, self._maker = self.folder / mark, maker
+        self._path, self._maker = self.folder / _MARK, maker
         self._mark: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -45,6 +46,7 @@ class Staging:
         """
         try:
             self._mark = self._claim()
+            self._check_maker()
             self._put_back()
             if os.path.lexists(self._out) and not self.new.exists():  # killed after it was put in place
                 self.clear()
@@ -57,26 +59,35 @@ class Staging:
 
     def _claim(self) -> IO[bytes]:
         while True:
-            if not self.folder.is_symlink():
-                self.folder.mkdir(parents=True, exist_ok=True)
-                names = {path.name for path in self.folder.iterdir()}
-            if self.folder.is_symlink() or (names and self._path.name not in names):
-                raise OutputError(
-                    f"not left behind by another {self._maker}, so it is not touched; move it away: {self.folder}"
-                )
             try:
+                if not self.folder.is_symlink():
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    names = {path.name for path in self.folder.iterdir()}
+                if self.folder.is_symlink() or (names and _MARK not in names):
+                    raise OutputError(
+                        f"neither a conversion nor an export left this behind, so it is not touched; move it away: "
+                        f"{self.folder}"
+                    )
                 mark = self._path.open("a+b")
             except FileNotFoundError:
                 continue  # whoever had it has just removed the folder
             if not _lock(mark):
                 mark.close()
                 raise OutputError(
-                    f"another {self._maker} is writing there right now: wait for its end, or choose another output: "
-                    f"{self.folder}"
+                    "another conversion or export is writing there right now: wait for its end, or choose another "
+                    f"output: {self.folder}"
                 )
             if self._path.exists() and os.path.samestat(os.fstat(mark.fileno()), self._path.stat()):
                 return mark
             mark.close()  # it was another's, who has removed it meanwhile
+
+    def _check_maker(self) -> None:
+        maker = self._read()[0].decode(errors="replace")
+        if maker not in ("", self._maker):
+            raise OutputError(
+                f"what an unfinished {maker} left is there, so no {self._maker} goes there: run that one again, or "
+                f"remove it: {self.folder}"
+            )
 
     def _put_back(self) -> None:
         if os.path.lexists(self._old):
@@ -88,15 +99,20 @@ class Staging:
     @property
     def told(self) -> bytes:
         """What the mark says: what `tell` wrote, in this run or an earlier one; b"" in a fresh folder."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[bytes, bytes]:
+        """The mark's two lines: who makes it, and what was told."""
         assert self._mark is not None  # noqa: S101 - it is entered
         self._mark.seek(0)
-        return self._mark.read()
+        maker, _, text = self._mark.read().partition(b"\n")
+        return maker, text
 
     def tell(self, text: bytes) -> None:
         """Write into the mark, for the next run."""
         assert self._mark is not None  # noqa: S101 - it is entered
         self._mark.truncate(0)
-        self._mark.write(text)
+        self._mark.write(self._maker.encode() + b"\n" + text)
         self._mark.flush()
         os.fsync(self._mark.fileno())
 

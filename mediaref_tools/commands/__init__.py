@@ -18,7 +18,7 @@ import click
 
 from mediaref_tools.commands import exits
 from mediaref_tools.commands.text import one_line
-from mediaref_tools.errors import MediarefError
+from mediaref_tools.errors import MediarefError, with_notes
 
 __all__ = ["COMMANDS", "group", "main"]
 
@@ -74,9 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:  # click makes the one of the other
-        _fail(_told("interrupted", error.__cause__ or error), exits.INTERRUPTED)
+        _fail(one_line(with_notes("interrupted", error.__cause__ or error)), exits.INTERRUPTED)
     except MediarefError as error:
-        _fail(_told(str(error), error), exits.FAILED)
+        _fail(one_line(with_notes(str(error), error)), exits.FAILED)
     except BrokenPipeError:
         # Whoever read our output has left. What is still buffered would fail again at exit, and say so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
-        _fail(_told(reason + where, error), exits.FAILED)
+        _fail(one_line(with_notes(reason + where, error)), exits.FAILED)
     except Exception:
         traceback.print_exc()
         _fail(
@@ -92,11 +92,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             exits.FAILED,
         )
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _told(text: str, error: BaseException) -> str:
-    """One line: what happened, and what was noted about it on the way."""
-    return one_line("; ".join([text, *getattr(error, "__notes__", [])]))
 
 
 def _fail(line: str, code: int) -> NoReturn:

@@ -198,6 +198,7 @@ def _show(report: Report) -> None:
         kept_notes,
         loss_notes,
         notes,
+        reused_note,
         show_table,
     )
 
@@ -238,10 +239,7 @@ def _show(report: Report) -> None:
     notes(console, (embedded_note(t.topic, t.embedded, t.frames, t.reason) for t in report.topics if t.embedded))
     notes(console, loss_notes(report.losses))
     if report.segments_reused:
-        notes(
-            console,
-            [f"an earlier run, which was stopped, had finished {text.plural(report.segments_reused, 'segment')}"],
-        )
+        notes(console, [reused_note(report.segments_reused)])
     notes(console, (f"warning: {warning}" for warning in report.warnings))
 
 

@@ -13,11 +13,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mediaref_tools.conversion.building import tidy
 from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.conversion.identity import Digest
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings
-from mediaref_tools.errors import LogError, LogNotFound, MediarefError, OutputError
+from mediaref_tools.errors import LogError, LogNotFound, MediarefError, OutputError, with_notes
 from mediaref_tools.plugins import claimed
 from mediaref_tools.progress import OnProgress, Progress, no_progress
 from mediaref_tools.report import Report
@@ -166,11 +167,12 @@ def _entry(
     try:
         made = _made_before(out / name, log, settings)
         if made is not None:
+            tidy(out / name)
             left = any(not topic.asked for topic in made.kept) or any(topic.embedded for topic in made.topics)
             return BatchEntry(**told, state="present", lossless=not (left or made.losses), report=None, error=None)
         report = make(log, out / name)
     except (MediarefError, OSError) as error:
-        return BatchEntry(**told, state="failed", lossless=False, report=None, error=str(error))
+        return BatchEntry(**told, state="failed", lossless=False, report=None, error=with_notes(str(error), error))
     return BatchEntry(**told, state="converted", lossless=report.lossless, report=report, error=None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,9 +19,9 @@ from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.errors import LogError, MediarefError, OutputError
 from mediaref_tools.staging import Staging, remove, sync
 
-__all__ = ["Building", "folder_bytes", "log_name"]
+__all__ = ["Building", "folder_bytes", "log_name", "tidy"]
 
-_MARK: Final = ".mediaref-partial"
+_MAKER: Final = "conversion"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _OUTSIDE: Final = (OSError, LogError, MemoryError)
 """Errors of the disk, the log or the machine: what was finished before them is right. Of others, nobody knows."""
@@ -49,7 +50,7 @@ class Building:
         self.source = source
         self._identity = Identity.of(source, settings)
         self._overwrite, self._resume = overwrite, resume
-        self._staging = Staging(self.out, mark=_MARK, maker="conversion")
+        self._staging = Staging(self.out, maker=_MAKER)
         self.folder = self._staging.new
         self.journal = Journal(self._staging.folder / "journal", self.folder)
         self.digest_note = self._staging.folder / "source.sha256"
@@ -57,7 +58,8 @@ class Building:
         folders = (ours, ours.with_name(ours.name + ".partial"))
         if any(mine == theirs or mine in theirs.parents or theirs in mine.parents for mine in folders):
             raise OutputError(f"the output and the log may not lie in each other: {self.out} and {source}")
-        self._check_out()
+        if not os.path.lexists(self._staging.folder):  # one that was killed may have to put the old dataset back first
+            self._check_out()
 
     def _check_out(self) -> None:
         if not os.path.lexists(self.out):  # unlike Path.exists, it raises nothing where a name is too long
@@ -178,6 +180,14 @@ class Building:
             )
         if isinstance(exc, OutputError) and exc_type is not type(exc):
             raise exc
+
+
+def tidy(out: Path) -> None:
+    """Remove what a conversion left beside its dataset that was killed just after it had put it in place."""
+    staging = Staging(out, maker=_MAKER)
+    if os.path.lexists(staging.folder):
+        with suppress(OutputError), staging:
+            staging.stays = staging.new.exists()
 
 
 def log_name(source: Path) -> str:

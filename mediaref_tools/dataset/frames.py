@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -105,7 +106,8 @@ class FrameParts:
         arrays = [pa.array(media if field.name == "media" else columns[field.name], type=field.type) for field in _PART]
         path = self.path(topic, self._parts[topic])
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), path)
+        with path.open("wb") as stream:  # Arrow would close its own only once nobody knows the traceback of an error
+            pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), stream)
         self._parts[topic] += 1
         return path
 
@@ -116,39 +118,42 @@ class FrameParts:
     def rows(self, topic: str) -> Iterator[FrameRow]:
         """The rows of a topic so far, in order; a part is in memory at a time."""
         for number in range(self._parts[topic]):
-            yield from _rows(pq.read_table(self.path(topic, number), schema=_PART))
+            yield from _rows(_part(self.path(topic, number)))
 
     def join(self, topics: Iterable[str], out: Path) -> None:
         """Write the whole table; `psnr_db` is null until `FramesTable.with_psnr` fills it."""
         with _writer(out) as writer:
             for topic in sorted(topics):
                 for part in sorted((self._folder / topic_folder(topic)).glob("*.parquet")):
-                    table = pq.read_table(part, schema=_PART)
+                    table = _part(part)
                     arrays = {name: table.column(name) for name in _PART.names}
                     arrays["topic"] = pa.array([topic] * len(table)).cast(SCHEMA.field("topic").type)
                     arrays["psnr_db"] = pa.nulls(len(table), pa.float32())
                     writer.write_table(pa.table([arrays[name] for name in SCHEMA.names], schema=SCHEMA))
 
 
-def _writer(path: Path) -> pq.ParquetWriter:
+def _part(path: Path) -> pa.Table:
+    with path.open("rb") as stream:
+        return pq.read_table(stream, schema=_PART)
+
+
+@contextmanager
+def _writer(path: Path) -> Iterator[pq.ParquetWriter]:
     # Delta coding makes times and offsets a few bits a row; dictionaries do the same for uris.
     numbers = ("index", "log_time_ns", "publish_time_ns", "stamp_ns", "byte_offset", "byte_size", "media.pts_ns")
-    return pq.ParquetWriter(
-        path,
-        SCHEMA,
-        compression="zstd",
-        use_dictionary=[
-            "topic",
-            "frame_id",
-            "media.uri",
-            "source_encoding",
-            "source_format",
-            "source_framing",
-            "status",
-        ],
-        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
-        store_schema=True,
-    )
+    names = ["topic", "frame_id", "media.uri", "source_encoding", "source_format", "source_framing", "status"]
+    with (
+        path.open("wb") as stream,
+        pq.ParquetWriter(
+            stream,
+            SCHEMA,
+            compression="zstd",
+            use_dictionary=names,
+            column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+            store_schema=True,
+        ) as writer,
+    ):
+        yield writer
 
 
 def _rows(table: pa.Table) -> Iterator[FrameRow]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Final, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,8 +19,6 @@ from mediaref_tools.selection import select
 from mediaref_tools.staging import Staging
 
 __all__ = ["ExportReport", "ExportedTopic", "Format", "export_frames"]
-
-_MARK: Final = ".mediaref-export"
 
 
 class _Model(BaseModel):
@@ -99,9 +97,11 @@ def export_frames(
     if not total:
         raise FrameError(_no_frames(dataset, list(chosen), start_ns, stop_ns))
     _refuse_inside(dataset.path, out)
-    _refuse_taken(out, overwrite)
+    staging = Staging(out, maker="export")
+    if not os.path.lexists(staging.folder):  # one that was killed may have to put the old export back first
+        _refuse_taken(out, overwrite)
     try:
-        with Staging(out, mark=_MARK, maker="export") as staging, ImageWriter(format, quality) as writer:
+        with staging, ImageWriter(format, quality) as writer:
             _refuse_taken(out, overwrite)
             staging.clear()
             staging.new.mkdir()

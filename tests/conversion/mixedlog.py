@@ -21,25 +21,25 @@ _ZEROS = np.zeros(64, np.uint8)
 
 
 def mixed_log(folder: Path, container: Container = "mcap") -> Path:
-    """Write it: 240 pictures of four topics, and all that is not to become video."""
+    """Write it: 165 pictures of four topics, and all that is not to become video."""
     return log_of(folder, container, [*_changing(), *_raw(), *_video(), *others()])
 
 
 def _changing() -> list[SampleMessage]:
     def size(index: int) -> tuple[int, int]:
-        stray, turns, lasting = index in (17, 50), 30 <= index < 40 and index % 3 == 0, index >= 70
+        stray, turns, lasting = index in (17, 50), 30 <= index < 40 and index % 3 == 0, index >= 60
         return (48, 80) if stray or turns else (80, 112) if lasting else (64, 96)
 
-    messages = camera("/camera", 100, size=size)
-    for index in (5, 33, 34, 62, 90, 99):
+    messages = camera("/camera", 75, size=size)
+    for index in (5, 33, 34, 62, 74):
         messages[index].body.data = _ZEROS
     return messages
 
 
 def _raw() -> list[SampleMessage]:
     return [
-        *camera("/right", 60, encoding="rgb8", size=(63, 97)),
-        *camera("/range", 40, encoding="mono16"),
+        *camera("/right", 30, encoding="rgb8", size=(63, 97)),
+        *camera("/range", 20, encoding="mono16"),
     ]
 
 
