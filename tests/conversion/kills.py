@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -136,14 +137,14 @@ def main(log: str, folder: str, kills: int, seed: int, settings: dict[str, Any],
     assert json.loads(told.read_text()) == 0
     wanted = _looks(conversions.out)
     conversions.prepare()
-    os.waitpid(_fork(lambda: _counted(conversions), told), 0)
+    os.waitpid(_fork(partial(_counted, conversions), told), 0)
     events, commit = json.loads(told.read_text())
     assert _looks(conversions.out) == wanted, "two undisturbed runs differ"
 
     found = {"killed": 0, "whole": 0, "between": 0, "resumed": 0, "events": events, "commit": commit}
     for how, moment in _moments(kills, events, commit, random.Random(seed)):
         conversions.prepare()
-        child = _fork(conversions.run if how == "clock" else lambda at=moment: _until(conversions, at), told)
+        child = _fork(conversions.run if how == "clock" else partial(_until, conversions, int(moment)), told)
         if how == "clock":
             time.sleep(moment * seconds)
             os.kill(child, signal.SIGKILL)
@@ -160,7 +161,7 @@ def main(log: str, folder: str, kills: int, seed: int, settings: dict[str, Any],
             assert there in (wanted, before), where
             assert there == wanted or killed, where
         found["whole"] += there == wanted
-        os.waitpid(_fork(lambda: _again(conversions, there == wanted), told), 0)
+        os.waitpid(_fork(partial(_again, conversions, there == wanted), told), 0)
         found["resumed"] += json.loads(told.read_text()) > 0
         assert _looks(conversions.out) == wanted, where
         assert not conversions.partial.exists(), where
