@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import ImageError
-from mediaref_tools.imagefiles import FileEncoding, can_write, file_pixels, image_file
-from mediaref_tools.rawimages import RawEncoding, raw_image, raw_pixels
-from mediaref_tools.recorder import Container, SampleMessage, header, write_log
-from mediaref_tools.scene import MAX_NUMBER, numbered_image
+from mediaref_tools.samples.imagefiles import FileEncoding, can_write, file_pixels, image_file
+from mediaref_tools.samples.rawimages import RawEncoding, raw_image, raw_pixels
+from mediaref_tools.samples.recorder import Container, SampleMessage, header, write_log
+from mediaref_tools.samples.scene import MAX_NUMBER, numbered_image
 
 __all__ = [
     "ENCODINGS",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import ImageError
-from mediaref_tools.rawimages import RawImage, deep_of, gray_of, millimetres, raw_image
+from mediaref_tools.samples.rawimages import RawImage, deep_of, gray_of, millimetres, raw_image
 
 __all__ = ["FileEncoding", "ImageFile", "can_write", "file_pixels", "image_file", "quantised"]
 

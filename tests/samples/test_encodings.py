@@ -19,14 +19,14 @@ import zstandard
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from mediaref_tools.encodings import ENCODINGS, ENCODINGS_SIZE, EncodingTopic, encoding_topics, make_encodings
 from mediaref_tools.errors import ImageError
-from mediaref_tools.imagefiles import file_pixels, image_file
-from mediaref_tools.rawimages import raw_image, raw_pixels, viewable, yuv_planes
 from mediaref_tools.sample import ImageEncoding, frame_number, numbered_image, numbered_pixels, numbered_topic
+from mediaref_tools.samples.encodings import ENCODINGS, ENCODINGS_SIZE, EncodingTopic, encoding_topics, make_encodings
+from mediaref_tools.samples.imagefiles import file_pixels, image_file
+from mediaref_tools.samples.rawimages import raw_image, raw_pixels, viewable, yuv_planes
 from tests.pixels.test_rvl import encoded
 from tests.smalllogs import every_container
-from tests.test_sample import CONTAINERS, out, read
+from tests.samples.test_sample import CONTAINERS, out, read
 
 HEIGHT, WIDTH = ENCODINGS_SIZE
 LOSSY = ("jpeg", "webp", "avif")
