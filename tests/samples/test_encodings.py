@@ -25,8 +25,8 @@ from mediaref_tools.samples.encodings import ENCODINGS, ENCODINGS_SIZE, Encoding
 from mediaref_tools.samples.imagefiles import file_pixels, image_file
 from mediaref_tools.samples.rawimages import raw_image, raw_pixels, viewable, yuv_planes
 from tests.pixels.test_rvl import encoded
-from tests.smalllogs import every_container
 from tests.samples.test_sample import CONTAINERS, out, read
+from tests.smalllogs import every_container
 
 HEIGHT, WIDTH = ENCODINGS_SIZE
 LOSSY = ("jpeg", "webp", "avif")
