@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from mediaref_tools.converters.rosbag1_writer import Rosbag1Writer
+from mediaref_tools.converters.rosbag1.writer import Rosbag1Writer
 from numpy.typing import NDArray
 
 from mediaref_tools import Settings, convert

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 import zstandard
-from mediaref_tools.converters import mcap, packing, rosbag1, rosbag2_sqlite3, scratch
+from mediaref_tools.converters.mcap.reader import McapConverter
+from mediaref_tools.converters.rosbag1.reader import Rosbag1Converter
+from mediaref_tools.converters.rosbag2.sqlite3 import Rosbag2Sqlite3Converter
+from mediaref_tools.converters.storage import packing, scratch
 
 from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.log import Converter, LogReader
@@ -54,9 +57,9 @@ def _contract(name: str, ending: str) -> type[ConverterContract]:
     class TestPacked(ConverterContract):
         def converter(self) -> Converter:
             made: dict[str, Any] = {
-                "a.mcap": mcap.McapConverter,
-                "a.bag": rosbag1.Rosbag1Converter,
-                "a.db3": rosbag2_sqlite3.Rosbag2Sqlite3Converter,
+                "a.mcap": McapConverter,
+                "a.bag": Rosbag1Converter,
+                "a.db3": Rosbag2Sqlite3Converter,
             }
             converter: Converter = made[name]()
             return converter

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import zstandard
-from mediaref_tools.converters.imagemsg import image
-from mediaref_tools.converters.mcap import McapConverter
-from mediaref_tools.converters.rosbag1 import Rosbag1Converter
-from mediaref_tools.converters.rosbag2_mcap import Rosbag2McapConverter
-from mediaref_tools.converters.rosbag2_metadata import parse, retyped
-from mediaref_tools.converters.rosbag2_sqlite3 import Rosbag2Sqlite3Converter
-from mediaref_tools.converters.rosmsg import record_type
+from mediaref_tools.converters.mcap.reader import McapConverter
+from mediaref_tools.converters.messages.imagemsg import image
+from mediaref_tools.converters.messages.rosmsg import record_type
+from mediaref_tools.converters.rosbag1.reader import Rosbag1Converter
+from mediaref_tools.converters.rosbag2.mcap import Rosbag2McapConverter
+from mediaref_tools.converters.rosbag2.metadata import parse, retyped
+from mediaref_tools.converters.rosbag2.sqlite3 import Rosbag2Sqlite3Converter
 
 from mediaref_tools.errors import ImageError, MediarefError
 from mediaref_tools.image import ImageValue, VideoCodec, sniff
