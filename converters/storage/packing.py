@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple, Protocol, cast
 
 import zstandard
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError, OutputError
 
 __all__ = [
@@ -52,8 +53,8 @@ _SLICE = 1 << 9
 """Compressed bytes that are taken at a time: few enough, for 4 of them may stand for 128 KiB."""
 _ASK = 64 << 20
 """Bytes after which to ask again how much room there is."""
-_RATIO, _GRANTED = 200, 4 << 30
-"""What a file may unpack to: so many times its own size, and so many bytes in any case."""
+_RATIO = 200
+"""What a file may unpack to: so many times its own size, and `MAX_UNPACKED_BYTES` in any case."""
 
 
 class Unpacked(NamedTuple):
@@ -126,7 +127,7 @@ def unpack(path: Path, target: Path, kind: Packing, spare: int) -> str | None:
     """
     done, asked, trouble = 0, 0, None
     try:
-        most = max(_GRANTED, _RATIO * path.stat().st_size)
+        most = max(limits.MAX_UNPACKED_BYTES, _RATIO * path.stat().st_size)
         with path.open("rb") as file, target.open("wb") as out:
             try:
                 for piece in content(iter(partial(file.read, _STEP), b""), kind):
@@ -141,7 +142,7 @@ def unpack(path: Path, target: Path, kind: Packing, spare: int) -> str | None:
                     if done > most:
                         raise LogError(
                             f"compressed file holds more than {most} bytes, expected at most {_RATIO} times its own "
-                            f"size: it looks like a bomb; decompress it yourself if it is none: {path}"
+                            f"size: it looks like a bomb; if it is none, raise MEDIAREF_MAX_UNPACKED_BYTES: {path}"
                         )
             except DAMAGE as error:
                 trouble = f"compressed file is damaged after {done} bytes of content ({error})"

@@ -17,6 +17,7 @@ from mediaref_tools.converters.rosbag1.reader import Rosbag1Converter
 from mediaref_tools.converters.rosbag2.sqlite3 import Rosbag2Sqlite3Converter
 from mediaref_tools.converters.storage import packing, scratch
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.log import Converter, LogReader
 from mediaref_tools.plugins import open_log
@@ -158,7 +159,7 @@ def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kin
     del bomb
     path = tmp_path / "bomb"
     path.write_bytes(data)
-    monkeypatch.setattr(packing, "_GRANTED", 1_000_000)
+    monkeypatch.setattr(limits, "MAX_UNPACKED_BYTES", 1_000_000)
     monkeypatch.setattr(packing, "_RATIO", 2)
     tracemalloc.start()
     try:
