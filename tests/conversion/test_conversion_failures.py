@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mediaref_tools.converters.rosbag1_writer import Rosbag1Writer
+from mediaref_tools.converters.rosbag1.writer import Rosbag1Writer
 
 from mediaref_tools import Settings, convert, open_dataset, verify
 from mediaref_tools.conversion import building, conversion
