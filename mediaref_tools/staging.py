@@ -59,17 +59,20 @@ class Staging:
 
     def _claim(self) -> IO[bytes]:
         while True:
+            is_link = self.folder.is_symlink()
+            if not is_link:
+                self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                if not self.folder.is_symlink():
-                    self.folder.mkdir(parents=True, exist_ok=True)
-                    names = {path.name for path in self.folder.iterdir()}
-                if self.folder.is_symlink() or (names and _MARK not in names):
+                names = {path.name for path in self.folder.iterdir()}
+                if is_link or (names and _MARK not in names):
                     raise OutputError(
-                        f"neither a conversion nor an export left this behind, so it is not touched; move it away: "
+                        "neither a conversion nor an export left this behind, so it is not touched; move it away: "
                         f"{self.folder}"
                     )
                 mark = self._path.open("a+b")
             except FileNotFoundError:
+                if is_link:
+                    raise
                 continue  # whoever had it has just removed the folder
             if not _lock(mark):
                 mark.close()
