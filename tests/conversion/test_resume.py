@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ import pytest
 from mediaref_tools import Settings, convert
 from mediaref_tools.conversion import identity
 from mediaref_tools.conversion.batch import convert_folder
-from mediaref_tools.dataset.frames import FrameParts
+from mediaref_tools.conversion.journal import Entry, Journal
+from mediaref_tools.dataset.frames import FrameParts, FrameRow
 from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.progress import Progress
 from mediaref_tools.segments.segment import SegmentWriter
@@ -318,3 +320,30 @@ def test_old_dataset_is_put_back(tmp_path: Path, log: Path) -> None:
     assert convert(log, out, settings=SETTINGS, overwrite=True).segments_reused
     assert fingerprint(out) != before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
+
+
+def test_stopped_behind_each_entry_of_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = mixed_log(tmp_path / "source")
+    entries: list[str] = []
+    add = Journal.add
+
+    def counted(self: Journal, entry: Entry, rows: Sequence[FrameRow], at: int = 0) -> None:
+        add(self, entry, rows)
+        entries.append(entry.topic)
+        if len(entries) == at:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "add", counted)
+    convert(log, tmp_path / "whole", settings=SETTINGS)
+    whole, number = fingerprint(tmp_path / "whole"), len(entries)
+    assert entries.count("/video") > 1
+    for at in range(1, number + 1):
+        entries.clear()
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Journal, "add", partialmethod(counted, at=at))
+            convert(log, tmp_path / "out", settings=SETTINGS)
+        assert (tmp_path / "out.partial").exists()
+        convert(log, tmp_path / "out", settings=SETTINGS)
+        assert number <= len(entries) < number + 4, "what was finished was finished again"
+        assert fingerprint(tmp_path / "out") == whole, f"stopped behind entry {at}"
+        shutil.rmtree(tmp_path / "out")
