@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -48,6 +49,8 @@ def _video() -> list[SampleMessage]:
     messages = []
     for index, data in enumerate(recording("h264").packets[:40]):
         time_ns = START_NS + index * STEP
+        if index:
+            data = re.sub(b"(?s)^.*?(?=\0\0\1\x65)", b"\0", data, count=1)
         content = _ZEROS if index in (11, 25) else np.frombuffer(data, np.uint8)
         body = SimpleNamespace(header=header(time_ns, "video", index), format="h264", data=content)
         messages.append(SampleMessage("/video", "sensor_msgs/msg/CompressedImage", time_ns, body))
