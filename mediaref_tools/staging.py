@@ -108,8 +108,8 @@ class Staging:
         """The mark's two lines: who makes it, and what was told."""
         assert self._mark is not None  # noqa: S101 - it is entered
         self._mark.seek(0)
-        maker, _, text = self._mark.read().partition(b"\n")
-        return maker, text
+        maker, end, text = self._mark.read().partition(b"\n")
+        return (maker, text) if end else (b"", b"")  # a mark that was not written to its end says nothing
 
     def tell(self, text: bytes) -> None:
         """Write into the mark, for the next run."""

@@ -101,6 +101,23 @@ def _until(conversions: Conversions, event: int) -> None:
     conversions.run()
 
 
+def _beyond(conversions: Conversions, event: int) -> None:
+    """Be killed at so many events after the one that puts the dataset in place: at 0, just before it is."""
+    left: int | None = None
+
+    def act(_: int, name: str, values: tuple[Any, ...]) -> None:
+        nonlocal left
+        if left is not None:
+            left -= 1
+        elif name == "os.rename" and Path(values[1]) == conversions.out:
+            left = event
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _hook(act)
+    conversions.run()
+
+
 def _again(conversions: Conversions, whole: bool) -> int:
     try:
         return conversions.run()
@@ -109,17 +126,21 @@ def _again(conversions: Conversions, whole: bool) -> int:
         return -1
 
 
-def _moments(kills: int, events: int, commit: int, rng: random.Random) -> Iterator[tuple[str, float]]:
-    """Two fifths by the clock, two by events up to the dataset's rename, the rest around it; each evenly spread."""
+def _moments(kills: int, commit: int, rng: random.Random) -> Iterator[tuple[str, float]]:
+    """Two fifths by the clock, two by events up to the dataset's rename, the rest around it; each evenly spread.
+
+    Threads let a run have an event more or less than another: from the rename on they are counted anew.
+    """
     near = max(kills // 5, min(kills, 10) // 2)
     far = (kills - near) // 2
     for index in range(far):
         yield "clock", (index + rng.random()) / far
     for index in range(kills - near - far):
         yield "event", int((index + rng.random()) / (kills - near - far) * commit)
-    for index in range(near):
-        place = commit - _BEFORE + int((index + rng.random()) / near * (_BEFORE + _AFTER))
-        yield "event", min(place, events - 1)
+    yield "beyond", 0
+    for index in range(1, near):
+        place = int((index + rng.random()) / near * (_BEFORE + _AFTER)) - _BEFORE
+        yield ("event", commit + place) if place < 0 else ("beyond", place)
 
 
 def main(log: str, folder: str, kills: int, seed: int, settings: dict[str, Any], old: str | None = None) -> Any:
@@ -142,9 +163,14 @@ def main(log: str, folder: str, kills: int, seed: int, settings: dict[str, Any],
     assert _looks(conversions.out) == wanted, "two undisturbed runs differ"
 
     found = {"killed": 0, "whole": 0, "between": 0, "resumed": 0, "events": events, "commit": commit}
-    for how, moment in _moments(kills, events, commit, random.Random(seed)):
+    for how, moment in _moments(kills, commit, random.Random(seed)):
         conversions.prepare()
-        child = _fork(conversions.run if how == "clock" else partial(_until, conversions, int(moment)), told)
+        work: dict[str, Callable[[], Any]] = {
+            "clock": conversions.run,
+            "event": partial(_until, conversions, int(moment)),
+            "beyond": partial(_beyond, conversions, int(moment)),
+        }
+        child = _fork(work[how], told)
         if how == "clock":
             time.sleep(moment * seconds)
             os.kill(child, signal.SIGKILL)

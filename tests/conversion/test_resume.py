@@ -134,6 +134,12 @@ def test_a_mark_of_another_form_is_refused(tmp_path: Path, log: Path) -> None:
     refused(log, tmp_path / "out", "another version")
 
 
+def test_a_mark_that_was_not_written_to_its_end_says_nothing(tmp_path: Path, log: Path) -> None:
+    mark = stopped(log, tmp_path / "out") / ".mediaref-partial"
+    mark.write_bytes(b"conv")
+    assert convert(log, tmp_path / "out", settings=SETTINGS).segments_reused == 0
+
+
 @pytest.mark.parametrize("change", ["name", "size", "content"])
 def test_another_log_is_refused(tmp_path: Path, log: Path, change: str) -> None:
     stopped(log, tmp_path / "out")
