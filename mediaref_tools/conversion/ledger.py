@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mediaref_tools.conversion.journal import Entry, Journal
-from mediaref_tools.dataset.frames import FrameRow, Status
+from mediaref_tools.dataset.frames import FrameRow, Status, told_by
 from mediaref_tools.dataset.layout import segment_uri
 from mediaref_tools.dataset.manifest import Segment, SegmentCodec
 from mediaref_tools.dataset.pictures import picture_size
@@ -74,8 +74,8 @@ class Ledger:
             image = read(message)
         except ImageError:
             image = _unreadable(message)
-        told = (message.log_time_ns, message.publish_time_ns, image.stamp_ns, image.frame_id)
-        if told != (row.log_time_ns, row.publish_time_ns, row.stamp_ns, row.frame_id):
+        told = {"log_time_ns": message.log_time_ns, **told_by(message, image)}
+        if any(getattr(row, name) != value for name, value in told.items()):
             raise LogError(
                 f"message {row.index} of {self.topic} is not the one that an earlier run converted, at log time "
                 f"{row.log_time_ns}: begin anew with --no-resume"
@@ -100,16 +100,12 @@ class Ledger:
             FrameRow(
                 index=self.frames,
                 log_time_ns=message.log_time_ns,
-                publish_time_ns=message.publish_time_ns,
-                stamp_ns=image.stamp_ns,
-                frame_id=image.frame_id,
+                **told_by(message, image),
                 uri=ref.uri,
                 pts_ns=ref.pts_ns,
                 keyframe=False,
                 width=width,
                 height=height,
-                source_encoding=image.encoding if image.kind == "raw" else "",
-                source_format="" if image.kind == "raw" else image.encoding,
                 source_framing=framing,
                 byte_offset=None,
                 byte_size=None,

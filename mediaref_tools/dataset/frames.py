@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from mediaref_tools.dataset.layout import FRAMES, topic_folder
 from mediaref_tools.errors import DatasetError
+from mediaref_tools.image import ImageValue
+from mediaref_tools.log import Message
 
-__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status"]
+__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status", "told_by"]
 
 Status = Literal["video", "remuxed", "embedded"]
 
@@ -85,6 +87,17 @@ class FrameRow:
 
 
 _COLUMNS = tuple(field.name for field in fields(FrameRow))
+
+
+def told_by(message: Message, image: ImageValue) -> dict[str, Any]:
+    """What a row says of its message beside its log time, by the names of `FrameRow`."""
+    return {
+        "publish_time_ns": message.publish_time_ns,
+        "stamp_ns": image.stamp_ns,
+        "frame_id": image.frame_id,
+        "source_encoding": image.encoding if image.kind == "raw" else "",
+        "source_format": "" if image.kind == "raw" else image.encoding,
+    }
 
 
 class FrameParts:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.dataset.frames import FrameRow, FramesTable
+from mediaref_tools.dataset.frames import FrameRow, FramesTable, told_by
 from mediaref_tools.errors import DatasetError, ImageError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message, Record
@@ -72,7 +72,7 @@ class TopicCheck:
             image = read(message)
         except ImageError:
             image = ImageValue(message.data, "", "raw")
-        self._hold(row, _facts(message, image))
+        self._hold(row, told_by(message, image))
         self._psnr_db.append(self._compare(row, image))
 
     def _hold(self, row: FrameRow, facts: Mapping[str, Any]) -> None:
@@ -193,17 +193,6 @@ class TopicCheck:
         if shown is None:
             self.missing[row.index] = f"nothing decodes at pts_ns {row.pts_ns}: {row.uri}"
         return shown
-
-
-def _facts(message: Message, image: ImageValue) -> dict[str, Any]:
-    """What a row is to say of its message."""
-    return {
-        "publish_time_ns": message.publish_time_ns,
-        "stamp_ns": image.stamp_ns,
-        "frame_id": image.frame_id,
-        "source_encoding": image.encoding if image.kind == "raw" else "",
-        "source_format": "" if image.kind == "raw" else image.encoding,
-    }
 
 
 def _embeds(uri: str, data: bytes | memoryview) -> bool:
