@@ -30,7 +30,7 @@ test: setup ## Run all tests
 	$(PY) -m pytest -n auto
 
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= rosbag1 mcap rosbag2 yaml images
+FUZZ_TARGETS ?= rosbag1 mcap rosbag2 yaml images packets messages
 
 fuzz: setup ## Look for input that breaks the readers, FUZZ_SECONDS for each of FUZZ_TARGETS
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'

@@ -17,7 +17,8 @@ Each one is also the builtin that a caller would guess, so `except ValueError` w
     ├── RefError          (ValueError)         a reference is malformed, or not for the kind of media that it names
     ├── MediaError        (ValueError)         what a reference names can't be read or decoded
     │   └── MediaNotFound (FileNotFoundError)  there is nothing where it points
-    └── ExtraError        (ImportError)        an optional package is not installed
+    ├── ExtraError        (ImportError)        an optional package is not installed
+    └── LimitError        (ValueError)         an environment variable does not hold the number that it should
 
 Messages say what went wrong, the value, what was expected and what to do next; a path comes last.
 """
@@ -30,6 +31,7 @@ __all__ = [
     "ExtraError",
     "FrameError",
     "ImageError",
+    "LimitError",
     "LogError",
     "LogNotFound",
     "MediaError",
@@ -41,7 +43,13 @@ __all__ = [
     "RefError",
     "TopicError",
     "TrustError",
+    "with_notes",
 ]
+
+
+def with_notes(text: str, error: BaseException) -> str:
+    """What an error says, and what was noted about it on its way (`add_note`), as one sentence."""
+    return "; ".join([text, *getattr(error, "__notes__", [])])
 
 
 class MediarefError(Exception):
@@ -110,3 +118,7 @@ class MediaNotFound(MediaError, FileNotFoundError):
 
 class ExtraError(MediarefError, ImportError):
     """Something needs a package that is not installed; the message says which extra brings it."""
+
+
+class LimitError(MediarefError, ValueError):
+    """An environment variable that raises a limit holds no such number."""

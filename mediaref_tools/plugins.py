@@ -98,11 +98,18 @@ def claimed(path: Path) -> bool:
 
 
 def _claimant(path: Path, plugins: list[Plugin]) -> Converter | None:
-    claims = [(plugin, plugin.converter) for plugin in plugins if plugin.converter and plugin.converter.claims(path)]
+    claims = [(plugin, plugin.converter) for plugin in plugins if plugin.converter and _claims(plugin.converter, path)]
     if len(claims) > 1:
         names = " and ".join(f"{plugin.name!r} of {plugin.distribution}" for plugin, _ in claims)
         raise PluginError(f"converters {names} both claim this log: uninstall one of them: {path}")
     return claims[0][1] if claims else None
+
+
+def _claims(converter: Converter, path: Path) -> bool:
+    try:
+        return converter.claims(path)
+    except Exception:  # a stranger's: it must not stop the others
+        return False
 
 
 def _nothing_claims(path: Path, names: list[str]) -> str:

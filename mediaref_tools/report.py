@@ -71,6 +71,7 @@ class Report(_Model):
     bytes_out: int = Field(description="the whole dataset folder")
     ratio: float = Field(description="bytes_out / bytes_in")
     seconds: float
+    segments_reused: int = Field(default=0, description="finished by an earlier run that was stopped")
     topics: tuple[TopicReport, ...]
     warnings: tuple[str, ...]
 

@@ -23,7 +23,8 @@ from typing import get_args
 
 import numpy as np
 
-from mediaref_tools.encodings import (
+from mediaref_tools.errors import LogError, MediarefError
+from mediaref_tools.samples.encodings import (
     ENCODINGS,
     START_NS,
     EncodingTopic,
@@ -33,10 +34,9 @@ from mediaref_tools.encodings import (
     numbered_pixels,
     numbered_topic,
 )
-from mediaref_tools.errors import LogError, MediarefError
-from mediaref_tools.rawimages import viewable
-from mediaref_tools.recorder import Container, SampleMessage, header, write_log
-from mediaref_tools.scene import frame_number, numbered_image
+from mediaref_tools.samples.rawimages import viewable
+from mediaref_tools.samples.recorder import Container, SampleMessage, header, write_log
+from mediaref_tools.samples.scene import frame_number, numbered_image
 
 __all__ = [
     "ENCODINGS",

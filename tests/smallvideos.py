@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.scene import frame_number, numbered_image
+from mediaref_tools.samples.scene import frame_number, numbered_image
 
 __all__ = ["MS", "frame_number", "picture", "write_video"]
 

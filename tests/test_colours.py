@@ -20,11 +20,11 @@ from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.dataset.dataset import open_dataset
 from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.export.export import export_frames
-from mediaref_tools.imagefiles import FileEncoding, can_write, image_file
 from mediaref_tools.media.video import VideoDecoder
 from mediaref_tools.play.stage import Stage
-from mediaref_tools.rawimages import raw_image, raw_pixels
 from mediaref_tools.sample import START_NS, SampleMessage, header, write_log
+from mediaref_tools.samples.imagefiles import FileEncoding, can_write, image_file
+from mediaref_tools.samples.rawimages import raw_image, raw_pixels
 from tests.browser import CHROMIUM, seen
 from tests.pixels.test_picture import PATCHES
 from tests.screens import Cells

@@ -13,7 +13,7 @@ import mediaref_tools as mrt
 from mediaref_tools.episode import open_episode
 from mediaref_tools.errors import DatasetError, FrameError, TopicError, TrustError
 from mediaref_tools.sample import make_sample
-from mediaref_tools.scene import frame_number
+from mediaref_tools.samples.scene import frame_number
 from tests.converters import hdf5logs
 
 HIGH, LOW = "observations/images/cam_high", "observations/images/cam_low"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import mediaref_tools as mrt
 from mediaref_tools.errors import FrameError, MediaError, MediaNotFound, RefError
 from mediaref_tools.lerobot import from_videoframe, lerobot_episode_to_refs, to_videoframe
-from mediaref_tools.scene import frame_number, numbered_image
+from mediaref_tools.samples.scene import frame_number, numbered_image
 from tests.reallogs import real_log
 
 COUNT = 90

@@ -18,7 +18,7 @@ from PIL import Image
 
 import mediaref_tools as mrt
 from mediaref_tools.errors import ExtraError, FrameError, TopicError
-from mediaref_tools.scene import frame_number, numbered_image
+from mediaref_tools.samples.scene import frame_number, numbered_image
 from mediaref_tools.training import FrameDataset, SegmentBatchSampler
 from tests.smalllogs import camera, log_of
 from tests.smallvideos import write_video

@@ -18,7 +18,7 @@ import click
 
 from mediaref_tools.commands import exits
 from mediaref_tools.commands.text import one_line
-from mediaref_tools.errors import MediarefError
+from mediaref_tools.errors import MediarefError, with_notes
 
 __all__ = ["COMMANDS", "group", "main"]
 
@@ -73,10 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", exits.INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:  # click makes the one of the other
+        _fail(one_line(with_notes("interrupted", error.__cause__ or error)), exits.INTERRUPTED)
     except MediarefError as error:
-        _fail(one_line(str(error)), exits.FAILED)
+        _fail(one_line(with_notes(str(error), error)), exits.FAILED)
     except BrokenPipeError:
         # Whoever read our output has left. What is still buffered would fail again at exit, and say so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
-        _fail(one_line(reason + where), exits.FAILED)
+        _fail(one_line(with_notes(reason + where, error)), exits.FAILED)
     except Exception:
         traceback.print_exc()
         _fail(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mediaref_tools.commands import text
 from mediaref_tools.commands.consoles import error_console, output_console
-from mediaref_tools.commands.tables import Column, arrow, dot, notes, show_table
+from mediaref_tools.commands.tables import Column, arrow, dot, notes, reused_note, show_table
 
 if TYPE_CHECKING:
     from mediaref_tools.conversion.batch import BatchEntry, BatchReport
@@ -62,7 +62,8 @@ def _reasons(entry: BatchEntry) -> str:
     report = entry.report
     if report is None:
         return ""
-    parts = [f"kept {topic.topic} ({topic.reason})" for topic in report.kept]
+    parts = [reused_note(report.segments_reused)] if report.segments_reused else []
+    parts += [f"kept {topic.topic} ({topic.reason})" for topic in report.kept]
     parts += [f"embedded {report.embedded} of {text.plural(report.frames, 'frame')}"] if report.embedded else []
     parts += [f"loss: {loss.where}: {loss.what}" for loss in report.losses[:3]]
     parts += [f"and {len(report.losses) - 3} more losses"] if len(report.losses) > 3 else []

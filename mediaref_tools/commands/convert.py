@@ -78,6 +78,12 @@ __all__ = ["command"]
 @click.option("--report", "report_file", metavar="FILE", type=PATH, help="Write what was done to FILE, as JSON.")
 @json_option("Print what was done as JSON.")
 @overwrite_option("Replace the dataset at DIR, once the new one is whole.")
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    help="Go on with what a run of the same conversion that was stopped has finished, or throw it away.",
+)
 @quiet_option()
 def command(
     log: Path,
@@ -99,6 +105,7 @@ def command(
     report_file: Path | None,
     as_json: bool,
     overwrite: bool,
+    resume: bool,
     quiet: bool,
 ) -> None:
     """Turn the pictures of a log into video, and keep everything else as it is.
@@ -109,6 +116,8 @@ def command(
 
     What 8-bit video would lose is coded without loss: 16-bit images, Bayer mosaics, transparency. A camera's own video
     is not coded anew. Floats and what no video holds is kept.
+
+    Stopped at any moment, nothing is at DIR, and the same command goes on from what is finished in DIR.partial.
 
     Exits with 3 where a picture or topic had to stay as it was, or the log was not whole: the result says which.
     """
@@ -154,9 +163,11 @@ def command(
     report: Report | BatchReport
     with progress_bar(quiet=quiet) as on_progress:
         if holds_logs(log):
-            report = convert_folder(log, out, settings=settings, overwrite=overwrite, on_progress=on_progress)
+            report = convert_folder(
+                log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress
+            )
         else:
-            report = convert(log, out, settings=settings, overwrite=overwrite, on_progress=on_progress)
+            report = convert(log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress)
     if report_file is not None:
         try:
             report_file.write_text(json_text(report), encoding="utf-8")
@@ -187,6 +198,7 @@ def _show(report: Report) -> None:
         kept_notes,
         loss_notes,
         notes,
+        reused_note,
         show_table,
     )
 
@@ -226,6 +238,8 @@ def _show(report: Report) -> None:
     notes(console, kept_notes(report.kept))
     notes(console, (embedded_note(t.topic, t.embedded, t.frames, t.reason) for t in report.topics if t.embedded))
     notes(console, loss_notes(report.losses))
+    if report.segments_reused:
+        notes(console, [reused_note(report.segments_reused)])
     notes(console, (f"warning: {warning}" for warning in report.warnings))
 
 

@@ -97,6 +97,11 @@ def embedded_note(topic: str, embedded: int, frames: int, reason: str | None) ->
     return f"embedded {count_of(embedded, frames)} of {topic} with the original bytes{why}"
 
 
+def reused_note(segments: int) -> str:
+    """What a conversion did not have to do, since an earlier run had done it."""
+    return f"resumed: an earlier run, which was stopped, had finished {plural(segments, 'segment')}"
+
+
 def count_of(part: int, whole: int) -> str:
     """`3 of 60 frames`."""
     return f"{part} of {plural(whole, 'frame')}"

@@ -59,6 +59,9 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
 
 
+_IDENTICAL_DB = 100.0  # what `mediaref_tools.report.quality` counts identical frames as
+
+
 def rate(per_second: float | None) -> str:
     """Messages a second: 25.0, 400; "-" where fewer than two messages leave it open."""
     if per_second is None:
@@ -67,7 +70,9 @@ def rate(per_second: float | None) -> str:
 
 
 def psnr(mean_db: float | None, p1_db: float | None) -> str:
-    """Mean and first percentile of PSNR in dB; "-" where no frame is in video."""
+    """Mean and first percentile of PSNR in dB; "-" where no frame is in video, "exact" where all are identical."""
     if mean_db is None or p1_db is None:
         return "-"
+    if min(mean_db, p1_db) >= _IDENTICAL_DB:
+        return "exact"
     return f"{mean_db:.1f} / {p1_db:.1f}"

@@ -60,7 +60,8 @@ def _show(report: VerifyReport) -> None:
     if report.embedded:
         rows.append(("embedded", f"{text.plural(report.embedded, 'frame')} with the original bytes"))
     if report.psnr_p1_db is not None:
-        rows.append(("PSNR", f"{text.psnr(report.psnr_mean_db, report.psnr_p1_db)} dB (mean / first percentile)"))
+        quality = text.psnr(report.psnr_mean_db, report.psnr_p1_db)
+        rows.append(("PSNR", quality if quality == "exact" else f"{quality} dB (mean / first percentile)"))
     if report.messages_compared is not None:
         compared = f"{text.count(report.messages_compared)} compared, {report.messages_different or 0} different"
         rows.append(("messages", compared))

@@ -6,16 +6,19 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mediaref_tools.conversion.conversion import convert, digest
+from mediaref_tools.conversion.building import tidy
+from mediaref_tools.conversion.conversion import convert
+from mediaref_tools.conversion.identity import Digest
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings
-from mediaref_tools.errors import LogError, LogNotFound, MediarefError, OutputError
+from mediaref_tools.errors import LogError, LogNotFound, MediarefError, OutputError, with_notes
 from mediaref_tools.plugins import claimed
 from mediaref_tools.progress import OnProgress, Progress, no_progress
 from mediaref_tools.report import Report
@@ -72,18 +75,21 @@ def convert_folder(
     *,
     settings: Settings | None = None,
     overwrite: bool = False,
+    resume: bool = True,
     on_progress: OnProgress = no_progress,
 ) -> BatchReport:
     """Make a dataset of every log in a folder and its subfolders, as `convert` does.
 
     `episodes/a/episode_0.hdf5` becomes `out/a/episode_0/`, with the ending where two would have one name. A dataset of
-    the same log and settings that is there already is left alone, so that a batch which was stopped goes on.
+    the same log and settings that is there already is left alone, so that a batch which was stopped goes on, and the
+    conversion in which it was stopped does too.
 
     Args:
         folder: Where logs lie; folders that are logs or datasets are not looked into, links to folders not followed.
         out: Where datasets go; made if need be.
         settings: For each.
         overwrite: Replace other datasets that are in the way.
+        resume: Go on with what an earlier run finished of a log; False throws that away, but no dataset.
         on_progress: Called with how many logs are done, of stage "batch".
 
     Raises:
@@ -107,7 +113,8 @@ def convert_folder(
     entries: list[BatchEntry] = []
     counted = _Counted(on_progress, len(logs))
     for log in logs:
-        entries.append(_entry(source, log, target, names[log], settings, overwrite, counted.within))
+        make = partial(convert, settings=settings, overwrite=overwrite, resume=resume, on_progress=counted.within)
+        entries.append(_entry(source, log, target, names[log], settings, make))
         counted.finish()
     reports = [entry.report for entry in entries if entry.report is not None]
     states = Counter(entry.state for entry in entries)
@@ -154,17 +161,18 @@ def _names(folder: Path, logs: list[Path]) -> dict[Path, Path]:
 
 
 def _entry(
-    folder: Path, log: Path, out: Path, name: Path, settings: Settings, overwrite: bool, on_progress: OnProgress
+    folder: Path, log: Path, out: Path, name: Path, settings: Settings, make: Callable[[Path, Path], Report]
 ) -> BatchEntry:
     told = {"log": log.relative_to(folder).as_posix(), "out": name.as_posix()}
     try:
         made = _made_before(out / name, log, settings)
         if made is not None:
+            tidy(out / name)
             left = any(not topic.asked for topic in made.kept) or any(topic.embedded for topic in made.topics)
             return BatchEntry(**told, state="present", lossless=not (left or made.losses), report=None, error=None)
-        report = convert(log, out / name, settings=settings, overwrite=overwrite, on_progress=on_progress)
+        report = make(log, out / name)
     except (MediarefError, OSError) as error:
-        return BatchEntry(**told, state="failed", lossless=False, report=None, error=str(error))
+        return BatchEntry(**told, state="failed", lossless=False, report=None, error=with_notes(str(error), error))
     return BatchEntry(**told, state="converted", lossless=report.lossless, report=report, error=None)
 
 
@@ -176,8 +184,10 @@ def _made_before(dataset: Path, log: Path, settings: Settings) -> Manifest | Non
         manifest = Manifest.read(dataset)
     except MediarefError:
         return None
-    same = manifest.settings == settings and manifest.source.sha256 == digest(log)
-    return manifest if same else None
+    if manifest.settings != settings:
+        return None
+    with Digest(log) as digest:
+        return manifest if manifest.source.sha256 == digest.result() else None
 
 
 class _Counted:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import suppress
 
 from mediaref_tools.camera.survey import CameraPlan, survey
 from mediaref_tools.camera.unit import Unit, UnitReader
+from mediaref_tools.conversion.journal import Journal
 from mediaref_tools.conversion.ledger import Ledger
-from mediaref_tools.dataset.frames import FrameParts
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, VideoCodec, video_codec
 from mediaref_tools.log import LogReader, Message, Record
@@ -35,16 +35,15 @@ def _packets(log: LogReader, topic: str) -> Iterator[tuple[int, ImageValue]]:
 class CameraTrack:
     """Remuxes one topic's packets in order, and embeds those that can't be decoded. For one thread at a time."""
 
-    def __init__(self, topic: str, dataset: Path, parts: FrameParts, plan: CameraPlan) -> None:
-        """Start a topic.
+    def __init__(self, topic: str, plan: CameraPlan, journal: Journal) -> None:
+        """Start a topic, or go on with it.
 
         Args:
             topic: Its name.
-            dataset: The folder that is being built.
-            parts: Takes the rows of each finished segment.
             plan: What becomes of each packet.
+            journal: Takes what is finished, and gives out what an earlier run finished.
         """
-        self.ledger = Ledger(topic, dataset, parts)
+        self.ledger = Ledger(topic, journal)
         self._plan = plan
         self._codec: VideoCodec | None = None
         self._reader: UnitReader | None = None
@@ -71,6 +70,11 @@ class CameraTrack:
         """
         ledger, at = self.ledger, self.ledger.frames
         ledger.bytes_in += len(message.data)
+        recalled = ledger.recall(message, read)
+        if recalled is not None:
+            with suppress(ImageError):
+                self._unit(read(message))  # parameter sets are carried over
+            return recalled
         try:
             image = read(message)
         except ImageError as error:

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import closing
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
-import av
-
-from mediaref_tools.conversion.ahead import with_following
 from mediaref_tools.conversion.building import Building, folder_bytes, log_name
-from mediaref_tools.conversion.cameratrack import CameraTrack
+from mediaref_tools.conversion.identity import Digest, this_tool
 from mediaref_tools.conversion.ledger import Ledger
 from mediaref_tools.conversion.plan import Plan, TopicPlan, plan
-from mediaref_tools.conversion.track import Track
-from mediaref_tools.dataset.frames import FrameParts, FramesTable
+from mediaref_tools.conversion.rewriting import rewrite
+from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.layout import FRAMES
-from mediaref_tools.dataset.manifest import Manifest, Settings, Source, Tool, TopicEntry
+from mediaref_tools.dataset.manifest import Manifest, Settings, Source, TopicEntry
 from mediaref_tools.errors import ProofError
-from mediaref_tools.lanes import Backlog, Lanes
-from mediaref_tools.log import LogReader, LogWriter, Message, Record
+from mediaref_tools.log import LogReader
 from mediaref_tools.pixels.transport import channels_are_swapped
 from mediaref_tools.plugins import open_log
-from mediaref_tools.progress import Meter, OnProgress, no_progress
+from mediaref_tools.progress import OnProgress, no_progress
 from mediaref_tools.proof.verification import Findings, check
 from mediaref_tools.report import LossReport, Report, TopicReport, quality
 
-__all__ = ["convert", "digest"]
-
-_BACKLOG_BYTES = 64 * 2**20
-_BACKLOG_ITEMS = 512
-_AHEAD_BYTES = 16 * 2**20
-_AHEAD_ITEMS = 256
+__all__ = ["convert"]
 
 
 def convert(
@@ -46,6 +32,7 @@ def convert(
     *,
     settings: Settings | None = None,
     overwrite: bool = False,
+    resume: bool = True,
     on_progress: OnProgress = no_progress,
 ) -> Report:
     """Make a dataset of a log: the same log with references, its pictures as video, and the proof of both.
@@ -53,18 +40,23 @@ def convert(
     The dataset is built beside `out` and put in place by one rename, once every reference was decoded and found to
     show its own source picture, and every other message was found to be the same.
 
+    A run that was killed, interrupted, or ended by an error of the disk or the log leaves its finished segments in
+    `<out>.partial`. The next run of the same conversion goes on from them, and makes the very same dataset.
+
     Args:
         log: A ROS 1 bag, a rosbag2 folder or file, an MCAP file, an HDF5 episode: whatever an installed converter
             claims.
         out: The dataset's folder.
         settings: Which topics, and how; the defaults if None.
         overwrite: Replace the dataset that is at `out`.
+        resume: Go on with what an earlier run of this conversion finished; False throws that away.
         on_progress: Called from this thread with how far it has come.
 
     Raises:
-        LogError: The log can't be read.
+        LogError: The log can't be read, or changed while it was converted.
         TopicError: A glob matches no image topic.
-        OutputError: `out` is taken, or can't be written.
+        OutputError: `out` is taken or can't be written; another process is converting to it; or there is an
+            unfinished conversion to it, of another log, of other settings or by another version.
         ProofError: A reference was found wrong or missing, or a message lost; nothing is left at `out`.
 
     Examples:
@@ -75,30 +67,28 @@ def convert(
     """
     begun = time.monotonic()
     source, settings = Path(log), settings or Settings()
-    with open_log(source, settings.opening) as reader, Building(Path(out), source, overwrite=overwrite) as building:
-        with ThreadPoolExecutor(1, thread_name_prefix="digest") as pool:
-            checksum = pool.submit(digest, source)
+    with (
+        open_log(source, settings.opening) as reader,
+        Building(Path(out), source, settings, overwrite=overwrite, resume=resume) as building,
+    ):
+        with Digest(source, building.digest_note) as digest:
             todo = plan(reader, settings, building.scratch)
-            tracks, messages, first_ns, last_ns = _rewrite(reader, building, todo, settings, on_progress)
-            topics = tuple(_entry(todo.converted[track.ledger.topic], track.ledger) for track in tracks)
+            done = rewrite(reader, building, todo, settings, on_progress)
+            topics = tuple(_entry(todo.converted[ledger.topic], ledger) for ledger in done.ledgers)
             manifest = Manifest(
-                tool=Tool(
-                    version=version("mediaref-tools"),
-                    av=av.__version__,
-                    libavcodec=".".join(map(str, av.library_versions["libavcodec"])),
-                ),
+                tool=this_tool(),
                 source=Source(
                     name=source.resolve().name,
                     container=reader.container,
                     bytes=folder_bytes(source),
-                    sha256=checksum.result(),
-                    messages=messages,
-                    start_ns=first_ns,
-                    end_ns=last_ns,
+                    sha256=digest.result(),
+                    messages=done.messages,
+                    start_ns=done.first_ns,
+                    end_ns=done.last_ns,
                 ),
                 settings=settings,
                 log=log_name(source),
-                messages=messages,
+                messages=done.messages,
                 topics=topics,
                 kept=todo.kept,
                 losses=tuple(LossReport(**loss._asdict()) for loss in reader.losses),
@@ -108,95 +98,8 @@ def convert(
         manifest = _with_quality(manifest, found)
         manifest.write(building.folder)
         building.commit()
-    return _report(manifest, found, source, Path(out), time.monotonic() - begun)
-
-
-def _rewrite(
-    reader: LogReader, building: Building, todo: Plan, settings: Settings, on_progress: OnProgress
-) -> tuple[list[Track | CameraTrack], int, int | None, int | None]:
-    """Read the log once: images into tracks, everything into the new log. The frames table has no PSNR yet."""
-    parts = FrameParts(building.scratch / "frames")
-    tracks = {topic: _track(one, building.folder, settings, parts) for topic, one in todo.converted.items()}
-    meter = Meter(on_progress, "encode", todo.messages)
-    writer = reader.rewriter(building.folder / log_name(building.source), list(tracks), settings.record)
-    try:
-        with Lanes(os.cpu_count() or 1) as lanes:
-            first_ns, last_ns, count = _encode(reader, writer, todo, tracks, lanes, meter)
-            for work in [lanes.submit(topic, track.close) for topic, track in tracks.items()]:
-                work.result()
-        writer.commit()
-    except BaseException:
-        writer.abort()
-        for track in tracks.values():
-            track.abort()
-        raise
-    meter.end()
-    parts.join(tracks, building.folder / FRAMES)
-    return list(tracks.values()), count, first_ns, last_ns
-
-
-def _track(planned: TopicPlan, dataset: Path, settings: Settings, parts: FrameParts) -> Track | CameraTrack:
-    if planned.camera is not None:
-        return CameraTrack(planned.topic, dataset, parts, planned.camera)
-    return Track(planned.topic, dataset, settings, parts)
-
-
-def _encode(
-    reader: LogReader,
-    writer: LogWriter,
-    todo: Plan,
-    tracks: Mapping[str, Track | CameraTrack],
-    lanes: Lanes,
-    meter: Meter,
-) -> tuple[int | None, int | None, int]:
-    left = {topic: one.messages for topic, one in todo.converted.items()}
-    ended: list[Future[None]] = []
-    first_ns: int | None = None
-    last_ns: int | None = None
-    count = 0
-    backlog: Backlog[Message, tuple[Record, int]] = Backlog(most_bytes=_BACKLOG_BYTES, most_items=_BACKLOG_ITEMS)
-
-    def write(message: Message, result: tuple[Record, int] | None) -> None:
-        if result is None:
-            writer.copy(message)
-            meter.step()
-        else:
-            record, bytes_out = result
-            writer.record(message, record)
-            meter.step(bytes_in=len(message.data), bytes_out=bytes_out)
-
-    ahead = with_following(
-        reader.messages(),
-        lambda message: message.channel.role == "image" and message.channel.topic in tracks,
-        most_bytes=_AHEAD_BYTES,
-        most_items=_AHEAD_ITEMS,
-    )
-    for message, following in ahead:
-        count += 1
-        first_ns = message.log_time_ns if first_ns is None else first_ns
-        last_ns = message.log_time_ns
-        track = tracks.get(message.channel.topic) if message.channel.role == "image" else None
-        work = None if track is None else partial(_add, track, message, reader, following)
-        future = None if work is None else lanes.submit(message.channel.topic, work)
-        if track is not None:
-            left[message.channel.topic] -= 1
-            if left[message.channel.topic] == 0:
-                # A file of many episodes has hundreds of topics, one after the other: their encoders would pile up.
-                ended.append(lanes.submit(message.channel.topic, track.close))
-        for item, result in backlog.put(message, future, len(message.data)):
-            write(item, result)
-    for item, result in backlog.drain():
-        write(item, result)
-    for done in ended:
-        done.result()
-    return first_ns, last_ns, count
-
-
-def _add(
-    track: Track | CameraTrack, message: Message, reader: LogReader, following: Message | None
-) -> tuple[Record, int]:
-    before = track.ledger.bytes_out
-    return track.add(message, reader.image, following), track.ledger.bytes_out - before
+    reused = sum(ledger.reused for ledger in done.ledgers)
+    return _report(manifest, found, source, Path(out), reused, time.monotonic() - begun)
 
 
 def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, on_progress: OnProgress) -> Findings:
@@ -267,7 +170,7 @@ def _with_quality(manifest: Manifest, found: Findings) -> Manifest:
     return manifest.model_copy(update={"topics": tuple(topics)})
 
 
-def _report(manifest: Manifest, found: Findings, source: Path, out: Path, seconds: float) -> Report:
+def _report(manifest: Manifest, found: Findings, source: Path, out: Path, reused: int, seconds: float) -> Report:
     bytes_out = folder_bytes(out)
     return Report(
         source=str(source),
@@ -285,6 +188,7 @@ def _report(manifest: Manifest, found: Findings, source: Path, out: Path, second
         bytes_out=bytes_out,
         ratio=round(bytes_out / max(manifest.source.bytes, 1), 4),
         seconds=round(seconds, 3),
+        segments_reused=reused,
         topics=tuple(_topic_report(entry) for entry in manifest.topics),
         warnings=manifest.warnings,
     )
@@ -307,16 +211,3 @@ def _topic_report(entry: TopicEntry) -> TopicReport:
         psnr_p1_db=entry.psnr_p1_db,
         reason=entry.reason,
     )
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file; of a folder, over the sorted lines of `sha256 size name` of its files."""
-    if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    lines = [
-        f"{digest(file)} {file.stat().st_size} {file.relative_to(path).as_posix()}\n"
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-    ]
-    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mediaref_tools.dataset.frames import FrameParts, FrameRow, Status
+from mediaref_tools.conversion.journal import Entry, Journal
+from mediaref_tools.dataset.frames import FrameRow, Status, told_by
 from mediaref_tools.dataset.layout import segment_uri
 from mediaref_tools.dataset.manifest import Segment, SegmentCodec
 from mediaref_tools.dataset.pictures import picture_size
-from mediaref_tools.errors import ImageError
+from mediaref_tools.errors import ImageError, LogError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message, Record
 from mediaref_tools.media.datauri import DataURI
@@ -22,8 +24,8 @@ __all__ = ["Ledger"]
 class Ledger:
     """What becomes of a topic: its rows, segments and sums. Rows wait here until their segments are closed."""
 
-    def __init__(self, topic: str, dataset: Path, parts: FrameParts) -> None:
-        """`dataset` is the folder that is being built; `parts` takes the rows of finished segments."""
+    def __init__(self, topic: str, journal: Journal) -> None:
+        """`journal` takes the rows of finished segments, and has those that an earlier run finished."""
         self.topic = topic
         self.frames = 0
         self.embedded = 0
@@ -39,16 +41,48 @@ class Ledger:
         """Those that are finished."""
         self.waiting_bytes = 0
         """Embedded bytes in rows that wait."""
-        self._dataset = dataset
-        self._parts = parts
+        self.strays: set[tuple[int, int]] = set()
+        """Sizes of single pictures among those of another size."""
+        self._journal = journal
         self._rows: list[FrameRow] = []
+        self._closed: list[Segment] = []
+        for entry in journal.entries(topic):
+            self.segments += entry.segments
+            self.embedded, self.bytes_embedded, self.begun = entry.embedded, entry.bytes_embedded, entry.begun
+            self.reason, self.strays = entry.reason, set(entry.strays)
+        self.reused = len(self.segments)
+        """Segments that an earlier run finished."""
+        self._recalled = journal.rows(topic)
 
     def place(self) -> tuple[str, Path]:
         """The uri and path of the next segment, which is counted once it is begun."""
         uri = segment_uri(self.topic, self.begun)
-        path = self._dataset / uri
+        path = self._journal.dataset / uri
         path.parent.mkdir(parents=True, exist_ok=True)
         return uri, path
+
+    def recall(self, message: Message, read: Callable[[Message], ImageValue]) -> Record | None:
+        """The record of the next message, where an earlier run has dealt with it; None once it has not.
+
+        Raises:
+            LogError: Its row is another message's.
+        """
+        row = next(self._recalled, None)
+        if row is None:
+            return None
+        try:
+            image = read(message)
+        except ImageError:
+            image = _unreadable(message)
+        told = {"log_time_ns": message.log_time_ns, **told_by(message, image)}
+        if any(getattr(row, name) != value for name, value in told.items()):
+            raise LogError(
+                f"message {row.index} of {self.topic} is not the one that an earlier run converted, at log time "
+                f"{row.log_time_ns}: begin anew with --no-resume"
+            )
+        self.frames += 1
+        self.bytes_out += len(image.data) if row.byte_size is None else row.byte_size
+        return _record(message, image, MediaRef(uri=row.uri, pts_ns=row.pts_ns), row.width, row.height)
 
     def take(
         self,
@@ -66,16 +100,12 @@ class Ledger:
             FrameRow(
                 index=self.frames,
                 log_time_ns=message.log_time_ns,
-                publish_time_ns=message.publish_time_ns,
-                stamp_ns=image.stamp_ns,
-                frame_id=image.frame_id,
+                **told_by(message, image),
                 uri=ref.uri,
                 pts_ns=ref.pts_ns,
                 keyframe=False,
                 width=width,
                 height=height,
-                source_encoding=image.encoding if image.kind == "raw" else "",
-                source_format="" if image.kind == "raw" else image.encoding,
                 source_framing=framing,
                 byte_offset=None,
                 byte_size=None,
@@ -83,17 +113,7 @@ class Ledger:
             )
         )
         self.frames += 1
-        return Record(
-            ref,
-            stamp_ns=image.stamp_ns,
-            frame_id=image.frame_id,
-            source_type=message.channel.type,
-            source_encoding=image.encoding,
-            height=height,
-            width=width,
-            step=image.step,
-            is_bigendian=image.is_bigendian,
-        )
+        return _record(message, image, ref, width, height)
 
     def embed(self, message: Message, image: ImageValue | None, error: ImageError) -> Record:
         """Keep an image's own bytes in its record, since they can't become video.
@@ -101,7 +121,7 @@ class Ledger:
         Where nothing in a message can be told apart, `image` is None: the whole of it is what must not be lost.
         """
         media_type = f"application/x-{message.channel.encoding}" if image is None else image.media_type
-        image = image or ImageValue(message.data, "", "raw", type=message.channel.type)
+        image = image or _unreadable(message)
         self.embedded += 1
         self.reason = self.reason or str(error)
         self.bytes_out += len(image.data)
@@ -126,7 +146,7 @@ class Ledger:
             if row.uri == uri:
                 _, offset, length, keyframe = next(packets)
                 self._rows[number] = replace(row, byte_offset=offset, byte_size=length, keyframe=keyframe)
-        self.segments.append(
+        self._closed.append(
             Segment(
                 uri=uri,
                 codec=codec,
@@ -148,7 +168,39 @@ class Ledger:
 
     def flush(self) -> None:
         """Hand on the rows: all their segments are closed."""
-        self.segments.sort(key=lambda segment: segment.uri)
-        self._parts.add(self.topic, self._rows)
-        self._rows = []
+        if not self._rows:
+            return
+        self._closed.sort(key=lambda segment: segment.uri)
+        self._journal.add(
+            Entry(
+                topic=self.topic,
+                embedded=self.embedded,
+                bytes_embedded=self.bytes_embedded,
+                begun=self.begun,
+                reason=self.reason,
+                strays=tuple(sorted(self.strays)),
+                segments=tuple(self._closed),
+            ),
+            self._rows,
+        )
+        self.segments += self._closed
+        self._rows, self._closed = [], []
         self.waiting_bytes = 0
+
+
+def _unreadable(message: Message) -> ImageValue:
+    return ImageValue(message.data, "", "raw", type=message.channel.type)
+
+
+def _record(message: Message, image: ImageValue, ref: MediaRef, width: int, height: int) -> Record:
+    return Record(
+        ref,
+        stamp_ns=image.stamp_ns,
+        frame_id=image.frame_id,
+        source_type=message.channel.type,
+        source_encoding=image.encoding,
+        height=height,
+        width=width,
+        step=image.step,
+        is_bigendian=image.is_bigendian,
+    )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mediaref_tools.conversion.journal import Journal
 from mediaref_tools.conversion.plan import TopicPlan, plan
 from mediaref_tools.conversion.track import Track
-from mediaref_tools.dataset.frames import FrameParts
 from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.log import LogReader
 from mediaref_tools.plugins import open_log
@@ -81,8 +81,7 @@ def preview(log: str | Path, *, settings: Settings | None = None) -> Preview:
 def _expected_bytes(reader: LogReader, planned: TopicPlan, settings: Settings, scratch: Path) -> int:
     if planned.codec is None or planned.camera is not None:
         return planned.bytes
-    parts = FrameParts(scratch / "parts")
-    track = Track(planned.topic, scratch, settings, parts)
+    track = Track(planned.topic, settings, Journal(scratch / "journal", scratch))
     try:
         for message in reader.messages([planned.topic]):
             if message.channel.role != "image":

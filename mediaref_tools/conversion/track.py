@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mediaref_tools.conversion.coding import Coding, Form, coding
+from mediaref_tools.conversion.journal import Journal
 from mediaref_tools.conversion.ledger import Ledger
-from mediaref_tools.dataset.frames import FrameParts
 from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.errors import EncodeError, ImageError
 from mediaref_tools.image import ImageValue
@@ -43,21 +43,19 @@ class Track:
     single one of another size is embedded instead.
     """
 
-    def __init__(self, topic: str, dataset: Path, settings: Settings, parts: FrameParts) -> None:
-        """Start a topic.
+    def __init__(self, topic: str, settings: Settings, journal: Journal) -> None:
+        """Start a topic, or go on with it.
 
         Args:
             topic: Its name.
-            dataset: The folder that is being built.
             settings: How to encode, and how long segments get.
-            parts: Takes the rows of each finished segment.
+            journal: Takes what is finished, and gives out what an earlier run finished.
         """
-        self.ledger = Ledger(topic, dataset, parts)
+        self.ledger = Ledger(topic, journal)
         self._segment_ns = settings.segment_ns
         self._coding: Coding = coding(settings, topic)
         self._decoder = PixelDecoder(self._coding.policy)
         self._open: dict[Form, _Open] = {}
-        self._strays: set[tuple[int, int]] = set()
 
     def add(self, message: Message, read: Callable[[Message], ImageValue], following: Message | None = None) -> Record:
         """Take the topic's next image message.
@@ -71,6 +69,9 @@ class Track:
             The record that stands for it.
         """
         self.ledger.bytes_in += len(message.data)
+        recalled = self.ledger.recall(message, read)
+        if recalled is not None:
+            return recalled
         try:
             image = read(message)
         except ImageError as error:
@@ -118,8 +119,8 @@ class Track:
         if now is not None:
             return now
         others = {_size(other) for other in self._open}
-        if others and _size(form) not in others | self._strays and following() in self._open:
-            self._strays.add(_size(form))
+        if others and _size(form) not in others | self.ledger.strays and following() in self._open:
+            self.ledger.strays.add(_size(form))
             raise ImageError(f"a single picture of {form.width}x{form.height} among those of another size")
         if len(self._open) == _OPEN:
             self._finish()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 
 from mediaref_tools.dataset.layout import FRAMES, topic_folder
 from mediaref_tools.errors import DatasetError
+from mediaref_tools.image import ImageValue
+from mediaref_tools.log import Message
 
-__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status"]
+__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status", "told_by"]
 
 Status = Literal["video", "remuxed", "embedded"]
 
@@ -86,6 +89,17 @@ class FrameRow:
 _COLUMNS = tuple(field.name for field in fields(FrameRow))
 
 
+def told_by(message: Message, image: ImageValue) -> dict[str, Any]:
+    """What a row says of its message beside its log time, by the names of `FrameRow`."""
+    return {
+        "publish_time_ns": message.publish_time_ns,
+        "stamp_ns": image.stamp_ns,
+        "frame_id": image.frame_id,
+        "source_encoding": image.encoding if image.kind == "raw" else "",
+        "source_format": "" if image.kind == "raw" else image.encoding,
+    }
+
+
 class FrameParts:
     """Rows of topics on their way into the table, a file a part. One topic's parts are added in order."""
 
@@ -94,49 +108,73 @@ class FrameParts:
         self._folder = folder
         self._parts: Counter[str] = Counter()
 
-    def add(self, topic: str, rows: Sequence[FrameRow]) -> None:
-        """Write the next rows of a topic."""
-        if not rows:
-            return
+    def path(self, topic: str, number: int) -> Path:
+        """Where a part of a topic is."""
+        return self._folder / topic_folder(topic) / f"{number:08d}.parquet"
+
+    def add(self, topic: str, rows: Sequence[FrameRow]) -> Path:
+        """Write the next rows of a topic, at least one, and say where they are."""
         columns = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
         media = [{"uri": uri, "pts_ns": pts} for uri, pts in zip(columns["uri"], columns["pts_ns"], strict=True)]
         arrays = [pa.array(media if field.name == "media" else columns[field.name], type=field.type) for field in _PART]
-        folder = self._folder / topic_folder(topic)
-        folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), folder / f"{self._parts[topic]:08d}.parquet")
+        path = self.path(topic, self._parts[topic])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as stream:  # Arrow would close its own only once nobody knows the traceback of an error
+            pq.write_table(pa.Table.from_arrays(arrays, schema=_PART), stream)
         self._parts[topic] += 1
+        return path
+
+    def go_on(self, topic: str, number: int) -> None:
+        """Take the first `number` parts of a topic from an earlier run: they are there."""
+        self._parts[topic] = number
+
+    def rows(self, topic: str) -> Iterator[FrameRow]:
+        """The rows of a topic so far, in order; a part is in memory at a time."""
+        for number in range(self._parts[topic]):
+            yield from _rows(_part(self.path(topic, number)))
 
     def join(self, topics: Iterable[str], out: Path) -> None:
         """Write the whole table; `psnr_db` is null until `FramesTable.with_psnr` fills it."""
         with _writer(out) as writer:
             for topic in sorted(topics):
                 for part in sorted((self._folder / topic_folder(topic)).glob("*.parquet")):
-                    table = pq.read_table(part, schema=_PART)
+                    table = _part(part)
                     arrays = {name: table.column(name) for name in _PART.names}
                     arrays["topic"] = pa.array([topic] * len(table)).cast(SCHEMA.field("topic").type)
                     arrays["psnr_db"] = pa.nulls(len(table), pa.float32())
                     writer.write_table(pa.table([arrays[name] for name in SCHEMA.names], schema=SCHEMA))
 
 
-def _writer(path: Path) -> pq.ParquetWriter:
+def _part(path: Path) -> pa.Table:
+    with path.open("rb") as stream:
+        return pq.read_table(stream, schema=_PART)
+
+
+@contextmanager
+def _writer(path: Path) -> Iterator[pq.ParquetWriter]:
     # Delta coding makes times and offsets a few bits a row; dictionaries do the same for uris.
     numbers = ("index", "log_time_ns", "publish_time_ns", "stamp_ns", "byte_offset", "byte_size", "media.pts_ns")
-    return pq.ParquetWriter(
-        path,
-        SCHEMA,
-        compression="zstd",
-        use_dictionary=[
-            "topic",
-            "frame_id",
-            "media.uri",
-            "source_encoding",
-            "source_format",
-            "source_framing",
-            "status",
-        ],
-        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
-        store_schema=True,
-    )
+    names = ["topic", "frame_id", "media.uri", "source_encoding", "source_format", "source_framing", "status"]
+    with (
+        path.open("wb") as stream,
+        pq.ParquetWriter(
+            stream,
+            SCHEMA,
+            compression="zstd",
+            use_dictionary=names,
+            column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+            store_schema=True,
+        ) as writer,
+    ):
+        yield writer
+
+
+def _rows(table: pa.Table) -> Iterator[FrameRow]:
+    columns = table.to_pydict()
+    media = columns.pop("media")
+    columns["uri"] = [value["uri"] or "" for value in media]
+    columns["pts_ns"] = [value["pts_ns"] for value in media]
+    return (FrameRow(*values) for values in zip(*(columns[name] for name in _COLUMNS), strict=True))
 
 
 class FramesTable:
@@ -196,14 +234,10 @@ class FramesTable:
         for group in self._groups.get(topic, []):
             table = self._read([group], None)
             try:
-                columns = table.to_pydict()
+                rows = _rows(table)
             except (ValueError, KeyError, pa.ArrowException) as error:
                 raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
-            media = columns.pop("media")
-            columns["uri"] = [value["uri"] or "" for value in media]
-            columns["pts_ns"] = [value["pts_ns"] for value in media]
-            for values in zip(*(columns[name] for name in _COLUMNS), strict=True):
-                yield FrameRow(*values)
+            yield from rows
 
     def _read(self, groups: list[int], columns: list[str] | None) -> pa.Table:
         try:

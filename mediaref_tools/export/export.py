@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import IO, Final, Self, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,10 +16,9 @@ from mediaref_tools.errors import FrameError, MediarefError, OutputError
 from mediaref_tools.export.imagefolder import TABLE, Format, ImageFolder, ImageWriter
 from mediaref_tools.progress import OnProgress, Progress, no_progress
 from mediaref_tools.selection import select
+from mediaref_tools.staging import Staging
 
 __all__ = ["ExportReport", "ExportedTopic", "Format", "export_frames"]
-
-_MARK: Final = ".mediaref-export"
 
 
 class _Model(BaseModel):
@@ -102,17 +97,23 @@ def export_frames(
     if not total:
         raise FrameError(_no_frames(dataset, list(chosen), start_ns, stop_ns))
     _refuse_inside(dataset.path, out)
+    staging = Staging(out, maker="export")
+    if not os.path.lexists(staging.folder):  # one that was killed may have to put the old export back first
+        _refuse_taken(out, overwrite)
     try:
-        with _Staging(out, overwrite=overwrite) as staging, ImageWriter(format, quality) as writer:
+        with staging, ImageWriter(format, quality) as writer:
+            _refuse_taken(out, overwrite)
+            staging.clear()
+            staging.new.mkdir()
             folders: dict[str, ImageFolder] = {}
             for name, positions in chosen.items():
-                folder = staging.partial / topic_folder(name)
+                folder = staging.new / topic_folder(name)
                 folders[name] = ImageFolder(folder, dataset[name], writer)
                 for _ in folders[name].write(positions):
                     done = sum(one.frames for one in folders.values())
                     size = sum(one.bytes for one in folders.values())
                     on_progress(Progress("export", done, total, bytes_out=size))
-            staging.commit()
+            staging.commit(replace=overwrite)
     except MediarefError:
         raise
     except OSError as error:
@@ -148,76 +149,14 @@ def _refuse_inside(dataset: Path, out: Path) -> None:
         raise OutputError(f"an export can't go into its dataset, or around it: choose another folder: {out}")
 
 
+def _refuse_taken(out: Path, overwrite: bool) -> None:
+    if os.path.lexists(out):
+        if not overwrite:
+            raise OutputError(f"output exists: choose another, or --overwrite it: {out}")
+        if out.is_symlink() or not out.is_dir() or not _is_export(out):
+            raise OutputError(f"only an earlier export may be overwritten, and this is none: {out}")
+
+
 def _is_export(folder: Path) -> bool:
     """Whether all that a folder holds is what an export put there."""
     return all((entry / TABLE).is_file() for entry in folder.iterdir())
-
-
-class _Staging:
-    """The folder `<out>.partial` while it fills: becomes `out` at `commit`, or is gone at the end.
-
-    A mark in it says whose it is, and is locked while its process lives: what a killed export left behind is swept
-    away by the next one, and nothing else ever is.
-    """
-
-    def __init__(self, out: Path, *, overwrite: bool) -> None:
-        if os.path.lexists(out):
-            if not overwrite:
-                raise OutputError(f"output exists: choose another, or --overwrite it: {out}")
-            if out.is_symlink() or not out.is_dir() or not _is_export(out):
-                raise OutputError(f"only an earlier export may be overwritten, and this is none: {out}")
-        self._out = out
-        self._mark: IO[bytes] | None = None
-        self.partial = out.with_name(f"{out.name}.partial")
-
-    def __enter__(self) -> Self:
-        if os.path.lexists(self.partial):
-            self._sweep()
-        self.partial.mkdir(parents=True)
-        self._mark = (self.partial / _MARK).open("xb")
-        _lock(self._mark)
-        return self
-
-    def _sweep(self) -> None:
-        try:
-            mark = (self.partial / _MARK).open("rb")
-        except OSError:
-            raise OutputError(
-                f"not left behind by an export, so it is not touched; move it away: {self.partial}"
-            ) from None
-        with mark:
-            if not _lock(mark):
-                raise OutputError(f"another export is writing there right now: {self.partial}")
-            shutil.rmtree(self.partial)
-
-    def commit(self) -> None:
-        """Put the folder at its place, instead of the one that is there."""
-        (self.partial / _MARK).unlink()
-        if not self._out.exists():
-            self.partial.rename(self._out)
-            return
-        old = Path(tempfile.mkdtemp(prefix=f"{self._out.name}.", suffix=".old", dir=self._out.parent))
-        self._out.rename(old / self._out.name)
-        self.partial.rename(self._out)
-        shutil.rmtree(old)
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._mark is not None:
-            self._mark.close()
-        if exc_type is not None:
-            shutil.rmtree(self.partial, ignore_errors=True)
-
-
-def _lock(mark: IO[bytes]) -> bool:
-    """Lock an open file until it is closed; False if another process has it."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

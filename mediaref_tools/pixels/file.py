@@ -60,8 +60,14 @@ def file_frame(image: ImageValue, reformatter: VideoReformatter) -> av.VideoFram
         if codec == "mjpeg" and frame.format.name == "gbrap":  # inks, in one of two senses
             frame = _by_pillow(image.data, media_type)
     if frame.width * frame.height > MAX_PIXELS:
-        raise ImageError(f"image of {frame.width}x{frame.height} pixels is larger than {MAX_PIXELS} pixels")
+        raise _too_large(frame)
     return _known(frame, media_type, reformatter)
+
+
+def _too_large(picture: av.VideoFrame | Image.Image) -> ImageError:
+    return ImageError(
+        f"image of {picture.width}x{picture.height} pixels is larger than {MAX_PIXELS} pixels (MEDIAREF_MAX_PIXELS)"
+    )
 
 
 def _known(frame: av.VideoFrame, media_type: str, reformatter: VideoReformatter) -> av.VideoFrame:
@@ -115,7 +121,7 @@ def _by_pillow(data: bytes | memoryview, media_type: str) -> av.VideoFrame:
         with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
             warnings.simplefilter("ignore")
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"image of {image.width}x{image.height} pixels is larger than {MAX_PIXELS} pixels")
+                raise _too_large(image)
             if getattr(image, "n_frames", 1) > 1:
                 raise ImageError(f"{media_type} is an animation, which would lose all but its first picture")
             image.load()

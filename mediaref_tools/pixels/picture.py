@@ -1,8 +1,8 @@
 """From an image value to what goes into a segment: planes for an encoder, or a file's bytes as they are.
 
-What 8-bit video would lose is coded without loss instead: 16 bits, mosaics, transparency. A JPEG's planes go through
-untouched (no RGB round trip), raw YUV likewise, raw colour is converted once. The picture lies in the upper left corner
-of a coded size that encoders accept, its last row and column repeated to fill it.
+What 8-bit video would lose is coded without loss instead: 16 bits, mosaics, transparency, tiny pictures. A JPEG's
+planes go through untouched (no RGB round trip), raw YUV likewise, raw colour is converted once. The picture lies in the
+upper left corner of a coded size that encoders accept, its last row and column repeated to fill it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _LOSSLESS: Final = {
 
 
 _DEFAULT: Final = Policy()
+_BLOCK: Final = 8
+"""Pixels that a side must have at least for lossy video: its proof compares means of 8x8 blocks, and needs one."""
 
 
 class Picture(NamedTuple):
@@ -97,7 +99,7 @@ class PixelDecoder:
         if known.kind == "mosaic" and self.policy.debayer:
             return self._coloured(frame, image.encoding, size)
         opaque = known.pixel_format not in ("rgba", "bgra") or _is_opaque(frame, *size)
-        if self.policy.lossless or known.deep or known.kind == "mosaic" or not opaque:
+        if self.policy.lossless or known.deep or known.kind == "mosaic" or not opaque or min(size) < _BLOCK:
             return self._lossless(frame, size)
         return self._lossy(frame, size)
 
@@ -118,7 +120,7 @@ class PixelDecoder:
         if is_mosaic and self.policy.debayer:
             return self._coloured(frame, image.encoding, size)
         deep = frame.format.name.endswith("le")
-        if self.policy.lossless or deep or is_mosaic or frame.format.name == "rgba":
+        if self.policy.lossless or deep or is_mosaic or frame.format.name == "rgba" or min(size) < _BLOCK:
             return self._lossless(frame, size)
         return self._lossy(frame, size)
 

@@ -29,7 +29,9 @@ def raw_frame(image: ImageValue, layout: Layout) -> av.VideoFrame:
     """
     width, height = image.width, image.height
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
-        raise ImageError(f"image of {width}x{height} pixels: between 1 and {MAX_PIXELS} pixels are handled")
+        raise ImageError(
+            f"image of {width}x{height} pixels: between 1 and {MAX_PIXELS} pixels are handled (MEDIAREF_MAX_PIXELS)"
+        )
     frame = av.VideoFrame(*coded_size(width, height), layout.pixel_format)
     if layout.kind == "yuv":
         # Limited range BT.601, which is how ROS shows these encodings, whatever a camera meant.

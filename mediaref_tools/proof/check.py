@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from math import inf, nan
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.dataset.frames import FrameRow, FramesTable
+from mediaref_tools.dataset.frames import FrameRow, FramesTable, told_by
 from mediaref_tools.errors import DatasetError, ImageError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message, Record
@@ -37,6 +39,8 @@ class TopicCheck:
         self.missing: dict[int, str] = {}
         self.frames = 0
         self.embedded = 0
+        self.segments: Counter[tuple[str, int, int]] = Counter()
+        """Rows that lie in segments, by uri, width and height."""
         self._psnr_db: list[float] = []
         self._rows = table.rows(topic)
         self._records = table.rows(topic)
@@ -68,7 +72,15 @@ class TopicCheck:
             image = read(message)
         except ImageError:
             image = ImageValue(message.data, "", "raw")
+        self._hold(row, told_by(message, image))
         self._psnr_db.append(self._compare(row, image))
+
+    def _hold(self, row: FrameRow, facts: Mapping[str, Any]) -> None:
+        """Hold what a row says of its message against what that says itself, or what its record does."""
+        for name, value in facts.items():
+            said = getattr(row, name)
+            if said != value:
+                self.wrong[row.index] = f"its row says {name} {said!r}, its message {value!r}"
 
     def _compare(self, row: FrameRow, image: ImageValue) -> float:
         """PSNR of the frame that a row's reference shows; NaN where it shows none to compare, or not yet."""
@@ -143,6 +155,10 @@ class TopicCheck:
                 f"its record says {record.ref.uri[:100]} {record.ref.pts_ns} at log time {message.log_time_ns}, "
                 f"its row {row.uri[:100]} {row.pts_ns} at {row.log_time_ns}"
             )
+        elif record.source_type:
+            # A typed record has no other way to say that there is no stamp than 0.
+            stamp_ns = row.stamp_ns if row.stamp_ns is None and record.stamp_ns == 0 else record.stamp_ns
+            self._hold(row, {"stamp_ns": stamp_ns, "frame_id": record.frame_id})
 
     def finish_records(self) -> None:
         """Count rows that no record stands for."""
@@ -161,7 +177,10 @@ class TopicCheck:
         if row.index != self.frames:
             self.wrong[row.index] = f"row {self.frames} of the topic has index {row.index}"
         self.frames += 1
-        self.embedded += row.status == "embedded"
+        if row.status == "embedded":
+            self.embedded += 1
+        else:
+            self.segments[row.uri, row.width, row.height] += 1
 
     def _show(self, row: FrameRow) -> av.VideoFrame | None:
         if row.status == "embedded":

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, nullcontext
 from functools import partial
-from hashlib import file_digest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from mediaref_tools.log import LogReader, Message, Record, WholeReader
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import Meter, OnProgress, no_progress
+from mediaref_tools.proof import inventory
 from mediaref_tools.proof.check import TopicCheck
 from mediaref_tools.proof.comparison import Comparison, compare
 from mediaref_tools.report import VerifyReport, quality
@@ -79,7 +79,7 @@ def verify(
     ):
         found = check(folder, manifest, table, log, source, on_progress)
         psnr = found.psnr_db or {topic: table.psnr_db(topic) for topic in table.topics}
-    damaged = _checksums(folder, manifest)
+    damaged = inventory.files(folder, manifest)
     mean, first_percentile = quality(psnr.values())
     return VerifyReport(
         dataset=str(folder),
@@ -127,11 +127,7 @@ def check(
         found.finish()
         found.finish_records()
     problems = [line for found in checks.values() for line in found.problems()]
-    problems += [
-        f"{entry.topic} has {checks[entry.topic].frames} rows, the manifest says {entry.frames} frames"
-        for entry in manifest.topics
-        if checks[entry.topic].frames != entry.frames
-    ]
+    problems += inventory.rows(manifest, checks, table.topics)
     if source is not None:
         problems += _lost_extras(source, log, checks)
     if records.messages != manifest.messages:
@@ -196,19 +192,3 @@ def _record(log: LogReader, message: Message) -> Record | None:
         return log.record(message)
     except ImageError:  # of a record's type, and damaged: its row has no record then
         return None
-
-
-def _checksums(dataset: Path, manifest: Manifest) -> list[str]:
-    problems = []
-    for entry in manifest.topics:
-        for segment in entry.segments:
-            path = inside(dataset, segment.uri)
-            try:
-                with path.open("rb") as stream:
-                    same = file_digest(stream, "sha256").hexdigest() == segment.sha256
-            except OSError as error:
-                problems.append(f"segment {segment.uri} can't be read: {error.strerror or error}")
-                continue
-            if not same:
-                problems.append(f"segment {segment.uri} is not the file that was proved: its sha256 differs")
-    return problems

@@ -24,12 +24,14 @@ from mediaref_tools.errors import EncodeError, OutputError
 
 __all__ = [
     "TIME_BASE",
+    "Needs",
     "Packets",
     "SegmentFile",
     "abandon",
     "create",
     "finish",
     "in_microseconds",
+    "needs",
     "read_back",
     "read_packets",
 ]
@@ -49,6 +51,17 @@ class Packets(NamedTuple):
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
     keyframe: NDArray[np.bool_]
+
+
+class Needs(NamedTuple):
+    """What the decoder of a segment needs to know, and nobody has to open the file for. `extradata` is in base64."""
+
+    extradata: str
+    coded_width: int
+    coded_height: int
+    pixel_format: str
+    color_range: str
+    color_space: str
 
 
 class SegmentFile(NamedTuple):
@@ -116,6 +129,19 @@ def read_packets(stream: av.VideoStream) -> Packets:
     return Packets(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
 
 
+def needs(stream: av.VideoStream) -> Needs:
+    """What the decoder of an open stream needs."""
+    context = stream.codec_context
+    return Needs(
+        extradata=base64.b64encode(context.extradata or b"").decode("ascii"),
+        coded_width=context.width,
+        coded_height=context.height,
+        pixel_format=context.pix_fmt or "",
+        color_range=_RANGES.get(context.color_range, "unknown"),
+        color_space=_SPACES.get(context.colorspace, "unknown"),
+    )
+
+
 def read_back(
     path: Path, expected: Sequence[int], read: Callable[[InputContainer, av.VideoStream], Packets] | None = None
 ) -> SegmentFile:
@@ -135,11 +161,7 @@ def read_back(
             if stream.time_base != TIME_BASE:
                 raise EncodeError(f"muxer wrote time base {stream.time_base} instead of {TIME_BASE}: {path}")
             packets = read_packets(stream) if read is None else read(container, stream)
-            context = stream.codec_context
-            extradata = base64.b64encode(context.extradata or b"").decode("ascii")
-            shape = (context.width, context.height)
-            pixel_format = context.pix_fmt or ""
-            colours = (_RANGES.get(context.color_range, "unknown"), _SPACES.get(context.colorspace, "unknown"))
+            needed = needs(stream)
     except (av.FFmpegError, IndexError) as error:
         raise EncodeError(f"segment can't be read back: {error}: {path}") from error
     if packets.pts_us.tolist() != list(expected):
@@ -151,4 +173,4 @@ def read_back(
         raise EncodeError(f"segment does not begin with a keyframe: {path}")
     with path.open("rb") as file:
         sha256 = file_digest(file, "sha256").hexdigest()
-    return SegmentFile(packets, extradata, *shape, pixel_format, *colours, path.stat().st_size, sha256)
+    return SegmentFile(packets, *needed, path.stat().st_size, sha256)

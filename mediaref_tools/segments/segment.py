@@ -11,6 +11,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 
 from mediaref_tools.errors import EncodeError, OutputError
 from mediaref_tools.segments.file import SegmentFile, abandon, create, finish, in_microseconds, read_back
+from mediaref_tools.segments.processor import x264_processor
 from mediaref_tools.segments.scheduling import leave_realtime
 
 __all__ = ["DEFAULT_CRF", "Encoding", "SegmentWriter", "Shape"]
@@ -164,7 +165,8 @@ def _options(encoding: Encoding) -> dict[str, str]:
     crf = str(encoding.crf)
     if encoding.codec == "h264":
         # force-cfr: rate control looks at frame order, not at irregular durations. It leaves the times alone.
-        return {"preset": "veryfast", "crf": crf, "x264-params": "scenecut=0:force-cfr=1"}
+        params = f"scenecut=0:force-cfr=1{x264_processor()}"
+        return {"preset": "veryfast", "crf": crf, "x264-params": params}
     if encoding.codec == "ffv1":
         return {"level": "3", "slices": "4", "slicecrc": "1"}
     # Not preset 10: in SVT-AV1 4.1 it skips blocks that changed, in frames between others (mean square error 1950

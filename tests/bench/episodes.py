@@ -20,7 +20,7 @@ import numpy as np
 import mediaref_tools as mrt
 from mediaref_tools.conversion.batch import convert_folder
 from mediaref_tools.episode import open_episode
-from mediaref_tools.scene import numbered_image
+from mediaref_tools.samples.scene import numbered_image
 from tests.converters.hdf5logs import jpeg, padded
 from tests.reallogs import ROOT
 

@@ -65,6 +65,7 @@ def test_small_words() -> None:
     assert text.plural(1_234_567, "frame") == "1 234 567 frames"
     assert (text.rate(None), text.rate(24.96), text.rate(400.4)) == ("-", "25.0", "400")
     assert (text.psnr(43.52, 41.0), text.psnr(None, None)) == ("43.5 / 41.0", "-")
+    assert (text.psnr(100.0, 100.0), text.psnr(100.0, 99.9)) == ("exact", "100.0 / 99.9")
 
 
 @given(st.text())

@@ -195,9 +195,9 @@ def test_rows_of_embedded_frames_do_not_pile_up(tmp_path: Path, monkeypatch: pyt
     handed: list[int] = []
     add = FrameParts.add
 
-    def spy(self: FrameParts, topic: str, rows: list[FrameRow]) -> None:
+    def spy(self: FrameParts, topic: str, rows: list[FrameRow]) -> Path:
         handed.append(sum(len(row.uri) for row in rows))
-        add(self, topic, rows)
+        return add(self, topic, rows)
 
     monkeypatch.setattr(FrameParts, "add", spy)
     messages = camera(count=200)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mediaref_tools.scene import numbered_image
+from mediaref_tools.samples.scene import numbered_image
 from tests.smallvideos import write_video
 
 __all__ = [

@@ -31,7 +31,7 @@ from mcap.stream_reader import StreamReader
 from mcap.writer import CompressionType, IndexType, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from converters.mcap import SCHEMA_ENCODING, McapReader
+from converters.mcap.reader import SCHEMA_ENCODING, McapReader
 
 MAGIC = b"\x89MCAP0\r\n"
 FLAT = {"compression": CompressionType.NONE}

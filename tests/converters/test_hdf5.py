@@ -21,7 +21,7 @@ from mediaref_tools.log import NOTE, LogReader, OpenOptions
 from mediaref_tools.plugins import open_log
 from mediaref_tools.reftable import holds_refs
 from mediaref_tools.sample import make_sample
-from mediaref_tools.scene import frame_number
+from mediaref_tools.samples.scene import frame_number
 from mediaref_tools.segments.segment import SegmentWriter
 from tests.reallogs import real_log
 

@@ -9,8 +9,8 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
-from mediaref_tools.converters.hdf5_extras import extras
-from mediaref_tools.converters.hdf5_file import walk
+from mediaref_tools.converters.hdf5.extras import extras
+from mediaref_tools.converters.hdf5.file import walk
 
 import mediaref_tools as mrt
 from mediaref_tools.errors import LogError, ProofError

@@ -187,7 +187,7 @@ def test_missing_hdf5plugin_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return plain(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", without)
-    monkeypatch.setitem(converter_globals("hdf5_file")["_PLUGIN_FILTERS"], 31999, "ours")
+    monkeypatch.setitem(converter_globals("hdf5.file")["_PLUGIN_FILTERS"], 31999, "ours")
     with pytest.raises(ExtraError, match=r"/cam is filtered with ours \(31999\).*pip install 'mediaref-tools\[hdf5\]'"):
         open_log(log)
 

@@ -18,7 +18,7 @@ from mcap.reader import make_reader
 from pydantic import TypeAdapter
 from rosbags.highlevel import AnyReader
 
-from converters.mcap import McapConverter
+from converters.mcap.reader import McapConverter
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Converter, LogReader, Message, Record, RecordKind

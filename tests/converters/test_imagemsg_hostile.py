@@ -14,9 +14,9 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters import imagemsg
-from converters.flatmsg import _slots
-from converters.protomsg import _message_class
+from converters.messages import imagemsg
+from converters.messages.flatmsg import _slots
+from converters.messages.protomsg import _message_class
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel as LogChannel

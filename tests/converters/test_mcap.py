@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mcap.records import Channel, Schema
 
-from converters.mcap import SCHEMA_ENCODING, McapConverter, McapReader
+from converters.mcap.reader import SCHEMA_ENCODING, McapConverter, McapReader
 from mediaref_tools.errors import LogError, LogNotFound
 from mediaref_tools.log import Converter, LogReader
 from tests.converters.mcaplogs import (

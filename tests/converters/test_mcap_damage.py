@@ -14,7 +14,7 @@ import pytest
 import zstandard
 from mcap.records import Channel, Chunk, Schema
 
-from converters.mcap import McapReader
+from converters.mcap.reader import McapReader
 from mediaref_tools import limits
 from mediaref_tools.errors import LogError
 from mediaref_tools.log import Loss

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from converters.mcap import McapReader
+from converters.mcap.reader import McapReader
 from tests.converters.mcaplogs import assert_equal, contents, copy, found, scanned
 from tests.reallogs import real_log, truth
 

@@ -21,9 +21,9 @@ from mcap_ros2.decoder import DecoderFactory as Ros2Decoder
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
-from converters.mcap import McapReader
-from converters.mcap_writer import McapWriter
-from converters.rosmsg import record_type
+from converters.mcap.reader import McapReader
+from converters.mcap.writer import McapWriter
+from converters.messages.rosmsg import record_type
 from mediaref_tools.errors import ImageError, OutputError
 from mediaref_tools.log import LogWriter, Record, RecordKind
 from mediaref_tools.media.mediaref import MediaRef

@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 import zstandard
-from mediaref_tools.converters import mcap, packing, rosbag1, rosbag2_sqlite3, scratch
+from mediaref_tools.converters.mcap.reader import McapConverter
+from mediaref_tools.converters.rosbag1.reader import Rosbag1Converter
+from mediaref_tools.converters.rosbag2.sqlite3 import Rosbag2Sqlite3Converter
+from mediaref_tools.converters.storage import packing, scratch
 
+from mediaref_tools import limits
 from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.log import Converter, LogReader
 from mediaref_tools.plugins import open_log
@@ -54,9 +58,9 @@ def _contract(name: str, ending: str) -> type[ConverterContract]:
     class TestPacked(ConverterContract):
         def converter(self) -> Converter:
             made: dict[str, Any] = {
-                "a.mcap": mcap.McapConverter,
-                "a.bag": rosbag1.Rosbag1Converter,
-                "a.db3": rosbag2_sqlite3.Rosbag2Sqlite3Converter,
+                "a.mcap": McapConverter,
+                "a.bag": Rosbag1Converter,
+                "a.db3": Rosbag2Sqlite3Converter,
             }
             converter: Converter = made[name]()
             return converter
@@ -155,7 +159,7 @@ def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kin
     del bomb
     path = tmp_path / "bomb"
     path.write_bytes(data)
-    monkeypatch.setattr(packing, "_GRANTED", 1_000_000)
+    monkeypatch.setattr(limits, "MAX_UNPACKED_BYTES", 1_000_000)
     monkeypatch.setattr(packing, "_RATIO", 2)
     tracemalloc.start()
     try:

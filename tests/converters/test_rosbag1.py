@@ -12,8 +12,8 @@ import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag1 import Reader as StockReader
 
-from converters import rosbag1_file
-from converters.rosbag1 import Rosbag1Converter, Rosbag1Reader
+from converters.rosbag1.file import BagFile, Chunk
+from converters.rosbag1.reader import Rosbag1Converter, Rosbag1Reader
 from mediaref_tools.errors import ImageError, LogError, OutputError
 from mediaref_tools.log import ChannelStats, Converter, LogReader, LogWriter, Message, Record, RecordKind
 from mediaref_tools.media.mediaref import MediaRef
@@ -65,13 +65,13 @@ def counted_stats(reader: Rosbag1Reader) -> dict[int, ChannelStats]:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by a chunk's place in the file whenever a chunk is decompressed."""
     chunks: list[int] = []
-    original = rosbag1_file.BagFile.content
+    original = BagFile.content
 
-    def content(self: rosbag1_file.BagFile, chunk: rosbag1_file.Chunk) -> bytes:
+    def content(self: BagFile, chunk: Chunk) -> bytes:
         chunks.append(chunk.pos)
         return original(self, chunk)
 
-    monkeypatch.setattr(rosbag1_file.BagFile, "content", content)
+    monkeypatch.setattr(BagFile, "content", content)
     return chunks
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import lz4.frame
 import pytest
 
-from converters.rosbag1 import Rosbag1Converter, Rosbag1Reader
+from converters.rosbag1.reader import Rosbag1Converter, Rosbag1Reader
 from mediaref_tools.errors import LogError, LogNotFound, MediarefError
 from mediaref_tools.log import Message
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 import zstandard
-from mediaref_tools.converters.rosbag2_sqlite3 import Rosbag2Sqlite3Converter, Rosbag2Sqlite3Reader
+from mediaref_tools.converters.rosbag2.sqlite3 import Rosbag2Sqlite3Converter, Rosbag2Sqlite3Reader
 from rosbags.rosbag2 import CompressionMode
 
 from mediaref_tools.errors import ImageError, LogError, MediarefError, OutputError

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mediaref_tools.converters.rosbag2_metadata import Metadata, parse, retyped
-from mediaref_tools.converters.rosmsg import record_type
+from mediaref_tools.converters.messages.rosmsg import record_type
+from mediaref_tools.converters.rosbag2.metadata import Metadata, parse, retyped
 from ruamel.yaml import YAML
 
 from mediaref_tools.errors import LogError

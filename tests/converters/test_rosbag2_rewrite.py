@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import zstandard
-from mediaref_tools.converters.rosbag2_sqlite3 import Rosbag2Sqlite3Converter, Rosbag2Sqlite3Reader
-from mediaref_tools.converters.rosmsg import record_type
+from mediaref_tools.converters.messages.rosmsg import record_type
+from mediaref_tools.converters.rosbag2.sqlite3 import Rosbag2Sqlite3Converter, Rosbag2Sqlite3Reader
 from rosbags.rosbag2 import CompressionMode
 from ruamel.yaml import YAML
 

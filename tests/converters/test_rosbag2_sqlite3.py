@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from mediaref_tools.converters.rosbag2_sqlite3 import Rosbag2Sqlite3Converter, Rosbag2Sqlite3Reader
+from mediaref_tools.converters.rosbag2.sqlite3 import Rosbag2Sqlite3Converter, Rosbag2Sqlite3Reader
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from mediaref_tools.contract import fingerprint

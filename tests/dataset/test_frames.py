@@ -86,7 +86,6 @@ def dataset(tmp_path: Path) -> Path:
     parts.add("/left", LEFT[0])
     for part in CAM:
         parts.add("/cam", part)
-    parts.add("/cam", [])
     (tmp_path / "set").mkdir()
     parts.join(["/left", "/cam"], tmp_path / "set" / FRAMES)
     return tmp_path / "set"

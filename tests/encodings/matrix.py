@@ -13,9 +13,9 @@ from mcap.writer import Writer
 from mcap_protobuf.schema import build_file_descriptor_set
 from numpy.typing import NDArray
 
-from mediaref_tools.encodings import ENCODINGS, ImageEncoding, numbered_pixels, numbered_topic
-from mediaref_tools.imagefiles import FileEncoding, can_write, quantised
 from mediaref_tools.sample import SampleMessage, numbered_image
+from mediaref_tools.samples.encodings import ENCODINGS, ImageEncoding, numbered_pixels, numbered_topic
+from mediaref_tools.samples.imagefiles import FileEncoding, can_write, quantised
 from tests.smalllogs import times
 
 __all__ = ["CASES", "COUNT", "Case", "messages", "places", "psnr", "same", "write_protobuf"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mediaref_tools import Manifest, Settings, convert, open_dataset, verify
 from mediaref_tools.dataset.manifest import TopicCodec
-from mediaref_tools.rawimages import yuv_planes
 from mediaref_tools.report import Report
 from mediaref_tools.sample import frame_number, numbered_image, viewable
+from mediaref_tools.samples.rawimages import yuv_planes
 from tests.encodings.matrix import CASES, COUNT, Case, messages, psnr, same
 from tests.smalllogs import log_of, rows_of
 from tests.stocklogs import stock_messages

@@ -14,8 +14,8 @@ from PIL import Image
 
 from mediaref_tools import Settings, convert, open_dataset, verify
 from mediaref_tools.dataset.manifest import TopicCodec
-from mediaref_tools.rawimages import raw_pixels
 from mediaref_tools.sample import SampleMessage, frame_number, header, numbered_image
+from mediaref_tools.samples.rawimages import raw_pixels
 from tests.encodings.matrix import places
 from tests.smalllogs import log_of, times
 

@@ -318,10 +318,10 @@ def test_what_a_killed_export_left_is_swept_away(dataset: Dataset, out: Path) ->
     left = out.with_name("frames.partial")
     (left / "cam").mkdir(parents=True)
     (left / "cam" / "1.png").touch()
-    (left / ".mediaref-export").touch()
+    (left / ".mediaref-partial").touch()
     export_frames(dataset, out, stride=20)
     assert [path.name for path in out.parent.iterdir()] == ["frames"]
-    assert not (out / ".mediaref-export").exists()
+    assert not (out / ".mediaref-partial").exists()
 
 
 def test_what_somebody_else_left_is_not(dataset: Dataset, out: Path) -> None:
@@ -336,10 +336,10 @@ def test_what_somebody_else_left_is_not(dataset: Dataset, out: Path) -> None:
 def test_two_exports_at_once(dataset: Dataset, out: Path) -> None:
     left = out.with_name("frames.partial")
     left.mkdir()
-    mark = os.open(left / ".mediaref-export", os.O_CREAT | os.O_RDWR)
+    mark = os.open(left / ".mediaref-partial", os.O_CREAT | os.O_RDWR)
     fcntl.flock(mark, fcntl.LOCK_EX)
     try:
-        with pytest.raises(OutputError, match="another export"):
+        with pytest.raises(OutputError, match="another conversion or export"):
             export_frames(dataset, out)
         assert left.exists()
     finally:

@@ -13,19 +13,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import zstandard
-from mediaref_tools.converters.mcap import McapConverter
-from mediaref_tools.converters.rosbag1 import Rosbag1Converter
-from mediaref_tools.converters.rosbag2_mcap import Rosbag2McapConverter
-from mediaref_tools.converters.rosbag2_metadata import parse, retyped
-from mediaref_tools.converters.rosbag2_sqlite3 import Rosbag2Sqlite3Converter
-from mediaref_tools.converters.rosmsg import record_type
+from mediaref_tools.converters.mcap.reader import McapConverter
+from mediaref_tools.converters.messages.imagemsg import image
+from mediaref_tools.converters.messages.rosmsg import record_type
+from mediaref_tools.converters.rosbag1.reader import Rosbag1Converter
+from mediaref_tools.converters.rosbag2.mcap import Rosbag2McapConverter
+from mediaref_tools.converters.rosbag2.metadata import parse, retyped
+from mediaref_tools.converters.rosbag2.sqlite3 import Rosbag2Sqlite3Converter
 
 from mediaref_tools.errors import ImageError, MediarefError
-from mediaref_tools.image import ImageValue, sniff
-from mediaref_tools.log import Converter, LogReader, Message
+from mediaref_tools.image import ImageValue, VideoCodec, sniff
+from mediaref_tools.log import Channel, Converter, LogReader, Message
 from mediaref_tools.pixels.depth import depth_size, read_depth
 from mediaref_tools.pixels.file import file_size
 from mediaref_tools.pixels.rvl import decode_rvl
+from tests.camera.cameras import planned, recording, units
+from tests.converters.imagelogs import KINDS, foxglove
 from tests.converters.mcaplogs import VARIANTS, write_log
 from tests.converters.rosbag2logs import by_rosbags, by_sqlite, metadata, mixed
 from tests.converters.samples import sample_mcap, sample_rosbag1, sample_rosbag2_mcap
@@ -197,10 +200,57 @@ def image_seeds(folder: Path) -> Iterator[bytes]:
     yield b"\2" + struct.pack("<II", 640, 480) + struct.pack("<I", 0xFFF70000)
 
 
+_CODECS: tuple[VideoCodec, ...] = ("h264", "h265", "vp9", "av1")
+_STREAMS = ("h264", "h264 pyramid", "h264 open", "h264 verbose", "h265", "h265 open", "vp9", "av1")
+
+
+def packets(data: bytes) -> None:
+    """A camera's video, planned and taken apart: its codec, then packets after 16 bits of their length each."""
+    if not data:
+        return
+    codec, at, found = _CODECS[data[0] % len(_CODECS)], 1, list[bytes]()
+    while at + 2 <= len(data):
+        (length,) = struct.unpack_from("<H", data, at)
+        found.append(data[at + 2 : at + 2 + length])
+        at += 2 + length
+    plan = planned(codec, found)
+    assert len(plan.segment) == len(found)
+    units(codec, found)
+
+
+def packet_seeds(folder: Path) -> Iterator[bytes]:
+    for name in _STREAMS:
+        recorded = recording(name)
+        some = [packet for packet in recorded.packets[:12] if len(packet) < 2**16]
+        yield bytes([_CODECS.index(recorded.codec)]) + b"".join(struct.pack("<H", len(each)) + each for each in some)
+
+
+_FOXGLOVE = tuple(foxglove(base, encoding) for base in KINDS for encoding in ("protobuf", "json", "flatbuffer"))
+
+
+def messages(data: bytes) -> None:
+    """One of Foxglove's image messages; which type and serialisation, the first byte says."""
+    if not data:
+        return
+    chosen = _FOXGLOVE[data[0] % len(_FOXGLOVE)]
+    channel = Channel(0, chosen.topic, chosen.type, chosen.encoding, chosen.definition, {}, "image")
+    with suppress(ImageError):
+        found = image(Message(channel, 0, 0, 0, data[1:]))
+        assert isinstance(found, ImageValue)
+        bytes(found.data)
+
+
+def message_seeds(folder: Path) -> Iterator[bytes]:
+    for number, channel in enumerate(_FOXGLOVE):
+        yield bytes([number]) + channel.payload(0)
+
+
 TARGETS = {
     "rosbag1": Target(rosbag1, rosbag1_seeds),
     "mcap": Target(mcap, mcap_seeds),
     "rosbag2": Target(rosbag2, rosbag2_seeds),
     "yaml": Target(yaml, yaml_seeds),
     "images": Target(images, image_seeds),
+    "packets": Target(packets, packet_seeds),
+    "messages": Target(messages, message_seeds),
 }

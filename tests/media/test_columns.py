@@ -18,7 +18,7 @@ from PIL import Image
 
 import mediaref_tools as mrt
 from mediaref_tools.errors import FrameError, MediaNotFound, RefError
-from mediaref_tools.scene import frame_number, numbered_image
+from mediaref_tools.samples.scene import frame_number, numbered_image
 from tests.fixtures.make import DATASETS
 from tests.smallvideos import write_video
 

@@ -18,7 +18,7 @@ from PIL import Image
 import mediaref_tools as mrt
 from mediaref_tools.errors import FrameError, MediaError, MediaNotFound, RefError
 from mediaref_tools.media import storage
-from mediaref_tools.scene import frame_number, numbered_image
+from mediaref_tools.samples.scene import frame_number, numbered_image
 from tests.servers import FileServer, S3Server, s3_server
 
 FRAMES, GOP, SIZE = 240, 12, (320, 240)

@@ -16,7 +16,7 @@ from mediaref_tools.pixels.colour import full_range
 from mediaref_tools.pixels.encodings import layout
 from mediaref_tools.pixels.plane import plane
 from mediaref_tools.pixels.raw import raw_frame
-from mediaref_tools.rawimages import raw_image
+from mediaref_tools.samples.rawimages import raw_image
 from tests.pictures import taken
 from tests.pixels.test_picture import file
 

@@ -9,8 +9,8 @@ from av.video.reformatter import VideoReformatter
 from mediaref_tools.pixels.encodings import MOSAICS
 from mediaref_tools.pixels.mosaic import demosaic
 from mediaref_tools.pixels.plane import plane
-from mediaref_tools.rawimages import raw_pixels
 from mediaref_tools.sample import numbered_image
+from mediaref_tools.samples.rawimages import raw_pixels
 from tests.encodings.matrix import places
 
 

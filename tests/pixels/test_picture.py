@@ -15,7 +15,8 @@ from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, sniff
 from mediaref_tools.pixels.file import file_size
 from mediaref_tools.pixels.picture import Picture, PixelDecoder, luma
-from mediaref_tools.pixels.plane import plane
+from mediaref_tools.pixels.plane import plane, same_pixels
+from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.pixels.raster import Raster
 from mediaref_tools.sample import numbered_image
 from tests.pictures import taken, taken_by
@@ -96,7 +97,7 @@ def assert_padded(picture: Picture) -> None:
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize(
-    ("width", "height"), [(160, 120), (161, 121), (160, 121), (161, 120), (7, 5), (1, 1), (17, 33)]
+    ("width", "height"), [(160, 120), (161, 121), (160, 121), (161, 120), (9, 11), (8, 8), (17, 33)]
 )
 def test_jpeg_420_planes_are_untouched(width: int, height: int, progressive: bool) -> None:
     rgb = numbered_image(3, 240, 180)[:height, :width]
@@ -170,7 +171,7 @@ def test_mono8_is_full_range_and_grey() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "png"])
-@pytest.mark.parametrize(("width", "height"), [(99, 63), (5, 3), (1, 1), (18, 17)])
+@pytest.mark.parametrize(("width", "height"), [(99, 63), (11, 9), (8, 9), (18, 17)])
 @pytest.mark.parametrize("padding", [0, 1, 13])
 def test_odd_sizes_are_padded_by_their_edge_and_cropped_back(
     encoding: str, width: int, height: int, padding: int
@@ -192,6 +193,21 @@ def test_odd_sizes_are_padded_by_their_edge_and_cropped_back(
         ours, theirs = (plane(p.frame, at)[:h, :w].astype(int) for p in (picture, whole))
         assert np.abs(ours - theirs).max() <= 1
     assert shown(picture).shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "mono8", "jpeg", "png"])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (5, 3), (7, 90), (90, 7)])
+def test_tiny_pictures_are_stored_without_loss(encoding: str, width: int, height: int) -> None:
+    rgb = np.ascontiguousarray(numbered_image(5, 120, 90)[:height, :width])
+    if encoding in ("jpeg", "png"):
+        image = ImageValue(file(rgb, encoding), encoding, "file")
+    else:
+        image = raw(as_encoded(rgb, encoding), encoding)
+    usual, whole = taken(image), PixelDecoder(Policy(lossless=True)).take(image)
+    assert isinstance(whole, Picture)
+    assert usual.lossless
+    assert usual.frame.format.name == whole.frame.format.name
+    assert same_pixels(usual.frame, whole.frame, width, height)
 
 
 def test_bytes_after_the_pixels_are_ignored_and_missing_ones_are_not() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 import pytest
-from mediaref_tools.converters.rosbag1 import Rosbag1Reader
+from mediaref_tools.converters.rosbag1.reader import Rosbag1Reader
 
 from mediaref_tools import convert, verify
 from mediaref_tools.errors import ProofError

@@ -1,0 +1,1 @@
+"""HDF5 episodes: pictures found in arrays, and the file written anew."""

@@ -1,0 +1,1 @@
+"""MCAP files: read in time order, scanned where there is no index, written anew."""

@@ -1,0 +1,1 @@
+"""ROS 1 bags: read, indexed where nobody did, written anew."""

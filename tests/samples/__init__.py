@@ -1,0 +1,1 @@
+"""Tests of mediaref_tools.segments."""
