@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Coding", "Group", "PacketTable", "is_disposable"]
+from mediaref_tools.media.spare import spare_test
+
+__all__ = ["Coding", "Group", "PacketTable"]
 
 
 class Coding(NamedTuple):
@@ -74,32 +76,6 @@ class PacketTable:
         return int(self._keyframes[at]) if at < len(self._keyframes) else len(self)
 
     @cached_property
-    def length_bytes(self) -> int:
-        """How many bytes tell a NAL unit's length, of H.264 as MP4 and Matroska have it; 0 for all else."""
-        config = self.coding.extradata
-        # ISO/IEC 14496-15, 5.3.3.1.2: configurationVersion, …, lengthSizeMinusOne in the fifth byte.
-        return (config[4] & 3) + 1 if self.coding.decoder == "h264" and len(config) > 6 and config[0] == 1 else 0
-
-
-_SLICE, _SEI, _DELIMITER, _FILLER = 1, 6, 9, 12
-
-
-def is_disposable(packet: bytes | memoryview, length_bytes: int) -> bool:
-    """Whether no other frame needs this packet of H.264: all its slices have a nal_ref_idc of 0 (ITU-T H.264, 7.4.1).
-
-    A packet with parameter sets in it, or with anything else that later ones may go by, is none; nor is a damaged one.
-    """
-    at, slices = 0, 0
-    while at + length_bytes < len(packet):
-        length = int.from_bytes(packet[at : at + length_bytes], "big")
-        at += length_bytes
-        head = packet[at]
-        kind = head & 31
-        if kind == _SLICE:
-            if head >> 5 & 3:
-                return False
-            slices += 1
-        elif kind not in (_SEI, _DELIMITER, _FILLER):
-            return False
-        at += length
-    return slices > 0 and at == len(packet)
+    def is_spare(self) -> Callable[[bytes | memoryview], bool]:
+        """What tells of a packet whether no other frame needs it."""
+        return spare_test(self.coding.decoder, self.coding.extradata)

@@ -14,7 +14,7 @@ from typing import cast
 import av
 
 from mediaref_tools.limits import MAX_PIXELS
-from mediaref_tools.media.gop import Coding, Group, PacketTable, is_disposable
+from mediaref_tools.media.gop import Coding, Group, PacketTable
 from mediaref_tools.media.packetfile import PacketFile
 
 __all__ = ["GopDecoders"]
@@ -80,10 +80,9 @@ class _Decoder:
         if not todo:
             return
         stop = group.wanted[-1] + 1
-        skip = 0 if self._strict else table.length_bytes
         for number, data in file.packets(table, self._fed, stop):
             self._fed = number + 1
-            if not (skip and number not in todo and is_disposable(data, skip)):
+            if self._strict or number in todo or not table.is_spare(data):
                 yield from self._feed(number, data, todo)
         if todo and going:
             for number, data in file.packets(table, self._fed, min(stop + _LINGER, table.end(group))):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mediaref_tools.errors import DatasetError, FrameError, MediaError
 from mediaref_tools.media import gopdecoder
 from mediaref_tools.media.crew import Crew, Tools
-from mediaref_tools.media.gop import Coding, PacketTable, is_disposable
+from mediaref_tools.media.gop import Coding, PacketTable
 from mediaref_tools.media.gopdecoder import GopDecoders
 from mediaref_tools.media.packetfile import PacketFile
 from tests.oddvideos import number, numbered
@@ -120,11 +120,11 @@ def test_decoders_of_many_videos_are_bounded(tmp_path: Path, monkeypatch: pytest
 
 def test_frames_that_nobody_refers_to_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = Reader(tmp_path / "a.mp4", monkeypatch, 3)
-    disposable = {at for at, data in enumerate(reader.packets) if is_disposable(data, 4)}
-    assert COUNT // 2 < len(disposable) < COUNT
+    spare = {at for at, data in enumerate(reader.packets) if reader.table.is_spare(data)}
+    assert COUNT // 2 < len(spare) < COUNT
     for wanted in range(COUNT):
         first = wanted // GOP * GOP
-        needed = [at for at in range(first, wanted) if at not in disposable]
+        needed = [at for at in range(first, wanted) if at not in spare]
         assert reader.read(wanted)[: len(needed) + 1] == [*needed, wanted]
         reader.decoders.close()
     for wanted in random.Random(2).choices(range(COUNT), k=200):
@@ -156,7 +156,7 @@ def test_a_group_that_fails_is_decoded_once_more_with_nothing_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Reader(tmp_path / "a.mp4", monkeypatch, 3)
-    monkeypatch.setattr(gopdecoder, "is_disposable", lambda data, size: True)  # wrongly
+    reader.table.is_spare = lambda _: True  # wrongly
     assert reader.read(20)[-21:] == [*range(21)]
 
 
@@ -170,44 +170,6 @@ def test_damage_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not reader.decoders._idle
     with pytest.raises(DatasetError, match="ends at byte"), PacketFile(reader.path, "segment", DatasetError) as file:
         file.read(len(data) - 3, 4)
-
-
-def nal(head: int, length: int = 5, width: int = 4) -> bytes:
-    return length.to_bytes(width, "big") + bytes([head]) + bytes(length - 1)
-
-
-@pytest.mark.parametrize(
-    ("packet", "disposable"),
-    [
-        (nal(1), True),
-        (nal(9, 2) + nal(6) + nal(1) + nal(1) + nal(12), True),
-        (nal(0x41), False),  # a reference
-        (nal(0x21), False),
-        (nal(1) + nal(0x41), False),  # its second field is one
-        (nal(5), False),
-        (nal(2), False),  # data partitioning
-        (nal(0x68) + nal(1), False),  # parameter sets on the way
-        (nal(0x67) + nal(1), False),
-        (nal(14) + nal(1), False),
-        (nal(6), False),
-        (nal(1)[:-1], False),
-        (nal(1) + b"\0", False),
-        (b"", False),
-    ],
-)
-def test_disposable_packets(packet: bytes, disposable: bool) -> None:
-    assert is_disposable(packet, 4) is disposable
-    assert is_disposable(memoryview(packet), 4) is disposable
-
-
-def test_disposable_packets_of_other_lengths() -> None:
-    assert is_disposable(nal(1, width=2) + nal(1, width=2), 2)
-    assert not is_disposable(nal(1, width=2) + nal(0x41, width=2), 2)
-    for config, width in ((b"\1\x64\0\x1f\xff\xe1\0", 4), (b"\1\x64\0\x1f\xfd\xe1\0", 2), (b"\0\0\0\1\x67\0\0", 0)):
-        for decoder in ("h264", "hevc"):
-            zero = np.zeros(1, np.int64)
-            table = PacketTable(Coding(decoder, config, 1, 1), zero, zero, np.ones(1, bool), zero)
-            assert table.length_bytes == (width if decoder == "h264" else 0)
 
 
 def groups(keyframes: Sequence[int], shown: Sequence[int], wanted: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:

@@ -138,3 +138,39 @@ def test_temporal_layers_of_h265_are_seen() -> None:
     assert at  # the slice is its first NAL unit
     higher[at + 1] = higher[at + 1] & ~7 | 2  # TemporalId 1
     assert not spare_test("hevc", stream.extradata)(bytes(higher))
+
+
+def nal(head: int, length: int = 5, width: int = 4) -> bytes:
+    return length.to_bytes(width, "big") + bytes([head]) + bytes(length - 1)
+
+
+@pytest.mark.parametrize(
+    ("packet", "spare"),
+    [
+        (nal(1), True),
+        (nal(9, 2) + nal(6) + nal(1) + nal(1) + nal(12), True),
+        (nal(0x41), False),  # a reference
+        (nal(0x21), False),
+        (nal(1) + nal(0x41), False),  # its second field is one
+        (nal(5), False),
+        (nal(2), False),  # data partitioning
+        (nal(0x68) + nal(1), False),  # parameter sets on the way
+        (nal(0x67) + nal(1), False),
+        (nal(14) + nal(1), False),
+        (nal(6), False),
+        (nal(1)[:-1], False),
+        (nal(1) + b"\0", False),
+        (b"", False),
+    ],
+)
+def test_spare_packets_of_h264(packet: bytes, spare: bool) -> None:
+    test = spare_test("h264", b"\1\x64\0\x1f\xff\xe1\0")
+    assert test(packet) is spare
+    assert test(memoryview(packet)) is spare
+
+
+def test_lengths_are_as_wide_as_the_configuration_says() -> None:
+    test = spare_test("h264", b"\1\x64\0\x1f\xfd\xe1\0")
+    assert test(nal(1, width=2) + nal(1, width=2))
+    assert not test(nal(1, width=2) + nal(0x41, width=2))
+    assert not test(nal(1))
