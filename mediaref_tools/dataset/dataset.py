@@ -103,6 +103,7 @@ class Dataset(Mapping[str, Topic]):
         start_ns: int | None = None,
         stop_ns: int | None = None,
         format: PixelFormat = "natural",  # noqa: A002
+        size: tuple[int, int] | None = None,
     ) -> Iterator[tuple[int, dict[str, Frame | None]]]:
         """Step through log time, with the frame on screen of each topic.
 
@@ -111,7 +112,7 @@ class Dataset(Mapping[str, Topic]):
             every_ns: The step.
             start_ns, stop_ns: Log times, half-open; by default from where all topics have begun to where the first
                 one ends, its last frame included.
-            format: As in `Topic.batch`.
+            format, size: As in `Topic.batch`.
 
         Yields:
             The log time, and a frame for each topic: None before its first one.
@@ -127,17 +128,20 @@ class Dataset(Mapping[str, Topic]):
             raise FrameError(f"nothing to step through in topics {list(topics)!r}")
         begin = max(int(topic.log_times_ns[0]) for topic in chosen.values()) if start_ns is None else start_ns
         end = min(int(topic.log_times_ns[-1]) for topic in chosen.values()) + 1 if stop_ns is None else stop_ns
-        return self._sync(chosen, range(begin, end, every_ns), format)
+        return self._sync(chosen, range(begin, end, every_ns), format, size)
 
     @staticmethod
     def _sync(
         chosen: dict[str, Topic],
         ticks: range,
         format: PixelFormat,  # noqa: A002
+        size: tuple[int, int] | None,
     ) -> Iterator[tuple[int, dict[str, Frame | None]]]:
         for at in range(0, len(ticks), _TICKS):
             times = np.array(ticks[at : at + _TICKS], dtype=np.int64)
-            frames = {name: _frames(topic, topic.index_at(times).tolist(), format) for name, topic in chosen.items()}
+            frames = {
+                name: _frames(topic, topic.index_at(times).tolist(), format, size) for name, topic in chosen.items()
+            }
             for step, time_ns in enumerate(times.tolist()):
                 yield time_ns, {name: frames[name][step] for name in chosen}
 
@@ -154,13 +158,18 @@ class Dataset(Mapping[str, Topic]):
         self.close()
 
 
-def _frames(topic: Topic, indices: list[int], format: PixelFormat) -> list[Frame | None]:  # noqa: A002
+def _frames(
+    topic: Topic,
+    indices: list[int],
+    format: PixelFormat,  # noqa: A002
+    size: tuple[int, int] | None,
+) -> list[Frame | None]:
     """Frames by index, None for -1; sizes may differ."""
     found: dict[int, Frame] = {}
-    sizes = {index: tuple(topic.sizes[index].tolist()) for index in set(indices) if index >= 0}
-    for size in set(sizes.values()):
-        same = sorted(index for index in sizes if sizes[index] == size)
-        found.update(zip(same, topic.batch(same, format), strict=True))
+    sizes = {index: size or tuple(topic.sizes[index].tolist()) for index in set(indices) if index >= 0}
+    for each in set(sizes.values()):
+        same = sorted(index for index in sizes if sizes[index] == each)
+        found.update(zip(same, topic.batch(same, format, size=size), strict=True))
     return [found.get(index) for index in indices]
 
 
@@ -170,6 +179,7 @@ def open_dataset(
     allow: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     storage_options: StorageOptions | None = None,
     threads: int | None = None,
+    quick_colours: bool = False,
 ) -> Dataset:
     """Open a dataset folder that `convert` made, or any log or table that holds references.
 
@@ -184,6 +194,9 @@ def open_dataset(
             ("https://host/data"); "*" for everything. A dataset's own segments always lie in its folder.
         storage_options: For fsspec, where references name addresses that are allowed.
         threads: How many decode at once, for all topics together; None for one a core that this process may use.
+        quick_colours: RGB of video as most readers make it, in a fifth of the time: up to 2 levels off where JPEG's
+            full range was kept, as `convert` does, up to 3 where a camera's own video is narrower, and chroma of the
+            nearest sample. By default it is right within half a level, and chroma is interpolated.
 
     Raises:
         DatasetError: It is none, it is not whole, or it holds no references.
@@ -209,7 +222,14 @@ def open_dataset(
     if not isinstance(allow, str | os.PathLike):
         allow = tuple(allow)
     path = Path(path)
-    again = partial(open_dataset, path.absolute(), allow=allow, storage_options=storage_options, threads=threads)
+    again = partial(
+        open_dataset,
+        path.absolute(),
+        allow=allow,
+        storage_options=storage_options,
+        threads=threads,
+        quick_colours=quick_colours,
+    )
     if not os.path.lexists(path):
         raise LogNotFound(f"no such file or folder: {path}")
     with ExitStack() as opened:
@@ -226,9 +246,8 @@ def open_dataset(
             opened.callback(decoders.close)
             for entry in manifest.topics:
                 index = TableIndex(path, entry, table)
-                topics[entry.topic] = Topic(
-                    entry.topic, index, SegmentSource(path, index, crew, decoders), one(entry.topic)
-                )
+                segments = SegmentSource(path, index, crew, decoders, quick_colours=quick_colours)
+                topics[entry.topic] = Topic(entry.topic, index, segments, one(entry.topic))
             kept = KeptLog(inside(path, manifest.log), manifest.settings.opening)
             opened.callback(kept.close)
             for each in manifest.kept:
@@ -239,7 +258,9 @@ def open_dataset(
             found = tabled_refs(path) if path.suffix in TABLE_SUFFIXES else logged_refs(path)
             trust = Trust(path.absolute().parent, allow)
             for name, refs in found.items():
-                source = MediaSource(name, refs.uris, refs.pts_ns, trust, storage_options, threads)
+                source = MediaSource(
+                    name, refs.uris, refs.pts_ns, trust, storage_options, threads, quick_colours=quick_colours
+                )
                 opened.callback(partial(MediaSource.close, source))
                 topics[name] = Topic(name, RefIndex(refs, source), source, one(name))
         return Dataset(path, topics, manifest, opened.pop_all().close, again)

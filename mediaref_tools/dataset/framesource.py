@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import av
 import numpy as np
@@ -30,7 +30,7 @@ from mediaref_tools.media.still import Still
 from mediaref_tools.media.storage import StorageOptions
 from mediaref_tools.media.trust import Trust, inside
 from mediaref_tools.media.video import VideoDecoder
-from mediaref_tools.pixels.raster import Format
+from mediaref_tools.pixels.raster import Format, Raster, VideoFormat
 
 __all__ = ["FrameSource", "MediaSource", "SegmentSource"]
 
@@ -40,8 +40,15 @@ _OPEN_VIDEOS = 4
 class FrameSource(Protocol):
     """Decodes frames by index."""
 
-    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
+    def decode(
+        self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look, sizes: NDArray[np.int64]
+    ) -> None:
         """Decode frames, ascending and each once, into one array of the look's shape and dtype each.
+
+        Args:
+            indices: Which.
+            outs, look: The arrays, and their form.
+            sizes: (len(indices), 2): height and width of each picture, which is resized where its array has others.
 
         Raises:
             MediarefError: One can't be decoded.
@@ -53,64 +60,79 @@ class FrameSource(Protocol):
         ...
 
 
+class _Wanted(NamedTuple):
+    """A frame that is asked for: its place on its topic, its kind, its picture's height and width, and its array."""
+
+    place: int
+    facts: Facts
+    size: tuple[int, int]
+    look: Look
+    out: NDArray[Any]
+
+
 class SegmentSource:
     """Frames of a converted topic. Any thread may ask."""
 
-    def __init__(self, dataset: Path, index: TableIndex, crew: Crew, decoders: GopDecoders) -> None:
+    def __init__(
+        self, dataset: Path, index: TableIndex, crew: Crew, decoders: GopDecoders, *, quick_colours: bool = False
+    ) -> None:
         self._dataset, self._index = dataset, index
         self._crew, self._decoders = crew, decoders
-        self._renderers, self._pictures = Tools(Renderer), Tools(PictureReader)
+        self._renderers, self._pictures = Tools(partial(Renderer, quick=quick_colours)), Tools(PictureReader)
         self._tables: dict[int, PacketTable] = {}
 
-    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
+    def decode(
+        self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look, sizes: NDArray[np.int64]
+    ) -> None:
         """As `FrameSource.decode`: groups of pictures side by side, or in threads of one decoder where they are few."""
         segments, members = self._index.places
-        facts = self._index.facts(indices)
+        wanted = [
+            _Wanted(index, facts, (height, width), look, out)
+            for index, facts, (height, width), out in zip(
+                indices.tolist(), self._index.facts(indices), sizes.tolist(), outs, strict=True
+            )
+        ]
         tasks: list[Callable[[], None]] = []
         groups: list[Callable[[int], None]] = []
         for segment in np.unique(segments[indices]).tolist():
-            mine = np.flatnonzero(segments[indices] == segment).tolist()
+            mine = [wanted[at] for at in np.flatnonzero(segments[indices] == segment).tolist()]
             if segment < 0:
-                tasks += [partial(self._embedded, int(indices[at]), facts[at], look, outs[at]) for at in mine]
+                tasks += [partial(self._embedded, each) for each in mine]
                 continue
-            numbers = np.searchsorted(members[segment], indices[mine]).tolist()
+            numbers = np.searchsorted(members[segment], [each.place for each in mine]).tolist()
             if holds_files(self._index.entry.segments[segment]):
                 tasks += [
-                    partial(self._file, int(indices[at]), segment, number, facts[at], look, outs[at])
-                    for number, at in zip(numbers, mine, strict=True)
+                    partial(self._file, segment, number, each) for number, each in zip(numbers, mine, strict=True)
                 ]
                 continue
-            place = dict(zip(numbers, mine, strict=True))
-            for group in self._table(segment).groups(numbers):
-                put = {number: (facts[place[number]], outs[place[number]]) for number in group.wanted}
-                groups.append(partial(self._group, segment, group, put, look))
+            numbered = dict(zip(numbers, mine, strict=True))
+            groups += [partial(self._group, segment, group, numbered) for group in self._table(segment).groups(numbers)]
         threads = max(1, self._crew.threads // max(1, len(groups) + len(tasks)))
         self._crew.run([*(partial(group, threads) for group in groups), *tasks])
 
-    def _group(
-        self, segment: int, group: Group, put: dict[int, tuple[Facts, NDArray[Any]]], look: Look, threads: int
-    ) -> None:
+    def _group(self, segment: int, group: Group, wanted: dict[int, _Wanted], threads: int) -> None:
         with self._renderers.one() as renderer, self._open(segment) as file:
             entry = self._index.entry.segments[segment]
 
             def render(number: int, frame: av.VideoFrame) -> None:
                 tag(frame, entry)
-                facts, out = put[number]
-                renderer.into(frame, facts, look, out)
+                each = wanted[number]
+                renderer.into(frame, each.facts, each.look, each.out, each.size)
 
             self._decoders.decode(file, self._table(segment), group, threads, render)
 
-    def _file(self, index: int, segment: int, number: int, facts: Facts, look: Look, out: NDArray[Any]) -> None:
+    def _file(self, segment: int, number: int, wanted: _Wanted) -> None:
         """A frame that is a file, read as any other: with its channels as its format says, its inks or palette."""
         table = self._table(segment)
         with self._open(segment) as file:
             data = file.read(int(table.offset[number]), int(table.size[number]))
         try:
             with self._pictures.one() as pictures:
-                pictures.into(ImageValue(data, facts.format, "file"), look, out)
+                image = ImageValue(data, wanted.facts.format, "file")
+                pictures.into(image, wanted.look, wanted.out, wanted.size)
         except (ImageError, MediaError) as error:
             raise DatasetError(
-                f"{self._index.entry.topic} frame {index} is damaged: {error}: {self._dataset}"
+                f"{self._index.entry.topic} frame {wanted.place} is damaged: {error}: {self._dataset}"
             ) from error
 
     def _open(self, segment: int) -> PacketFile:
@@ -125,16 +147,17 @@ class SegmentSource:
             return self._tables.setdefault(segment, table)  # the same for all threads: decoders go by which it is
         return self._tables[segment]
 
-    def _embedded(self, index: int, facts: Facts, look: Look, out: NDArray[Any]) -> None:
-        uri, entry = self._index.uris[index], self._index.entry
+    def _embedded(self, wanted: _Wanted) -> None:
+        uri, entry = self._index.uris[wanted.place], self._index.entry
         try:
             data = DataURI.from_uri(uri)
+            image = ImageValue.embedded(data.decoded_data, data.mimetype, wanted.facts.format)
             with self._pictures.one() as pictures:
-                pictures.into(ImageValue.embedded(data.decoded_data, data.mimetype, facts.format), look, out)
+                pictures.into(image, wanted.look, wanted.out, wanted.size)
         except MediarefError as error:
             head = uri[:60].partition(",")[0].partition(";")[0].removeprefix("data:")
             raise FrameError(
-                f"{entry.topic} frame {index} is embedded as {head} and can't be decoded ({entry.reason})"
+                f"{entry.topic} frame {wanted.place} is embedded as {head} and can't be decoded ({entry.reason})"
             ) from error
 
     def close(self) -> None:
@@ -152,33 +175,45 @@ class MediaSource:
         trust: Trust,
         storage_options: StorageOptions | None = None,
         threads: int | None = None,
+        *,
+        quick_colours: bool = False,
     ) -> None:
         self._threads, self._lock = threads, threading.RLock()
+        self._quick_colours, self._raster = quick_colours, Raster()
         self._topic, self._uris, self._pts_ns = topic, uris, pts_ns
         self._trust, self._storage_options = trust, storage_options
         self._videos: OrderedDict[str, VideoDecoder] = OrderedDict()
         self._sizes: dict[tuple[str, bool], tuple[int, int]] = {}
 
-    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
+    def decode(
+        self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look, sizes: NDArray[np.int64]
+    ) -> None:
         """As `FrameSource.decode`."""
         with self._lock:
-            self._decode(indices, outs, look)
+            self._decode(indices, outs, look, sizes)
 
-    def _decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
-        order = cast("Format", look.name)  # one of those that are natural where nothing else is known, or asked for
+    def _decode(
+        self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look, sizes: NDArray[np.int64]
+    ) -> None:
+        order = cast(
+            "VideoFormat", look.name
+        )  # one of those that are natural where nothing else is known, or asked for
+        size = look.size(outs[0]) if len(outs) else (0, 0)  # all of a call are the same
+        resized = bool((sizes != size).any())
         groups: dict[str, list[int]] = {}
         opened: dict[str, str] = {}
         for at, index in enumerate(indices.tolist()):
             if self._pts_ns[index] < 0:
-                self._put(index, self._still(index).array(order), outs[at])
+                self._put(index, self._still(index).array(cast("Format", order)), outs[at], resized)
             else:
                 uri = self._uris[index]
                 if uri not in groups:
                     opened[uri] = self._resolved(index)
                 groups.setdefault(uri, []).append(at)
         for uri, mine in groups.items():
+            video, times = self._video(opened[uri]), self._pts_ns[indices[mine]]
             try:
-                for position, frame in self._video(opened[uri]).frames_at(self._pts_ns[indices[mine]], order):
+                for position, frame in video.frames_at(times, order, size=size if resized else None):
                     self._put(int(indices[mine[position]]), frame.data, outs[mine[position]])
             except FrameError as error:
                 raise FrameError(f"{self._topic}: {error}") from error
@@ -202,7 +237,10 @@ class MediaSource:
             while self._videos:
                 self._videos.popitem()[1].close()
 
-    def _put(self, index: int, data: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    def _put(self, index: int, data: NDArray[np.uint8], out: NDArray[np.uint8], resized: bool = False) -> None:
+        if resized:
+            self._raster.resize(data, out)
+            return
         if data.shape != out.shape:
             raise FrameError(
                 f"{self._topic} frame {index} is {data.shape[1]}x{data.shape[0]}, where {out.shape[1]}x{out.shape[0]} "
@@ -220,6 +258,11 @@ class MediaSource:
         if uri not in self._videos:
             while len(self._videos) >= _OPEN_VIDEOS:
                 self._videos.popitem(last=False)[1].close()
-            self._videos[uri] = VideoDecoder(uri, storage_options=self._storage_options, threads=self._threads)
+            self._videos[uri] = VideoDecoder(
+                uri,
+                storage_options=self._storage_options,
+                threads=self._threads,
+                quick_colours=self._quick_colours,
+            )
         self._videos.move_to_end(uri)
         return self._videos[uri]

@@ -170,14 +170,18 @@ class KeptSource:
         self._kept, self._topic, self._index = kept, topic, index
         self._pictures = PictureReader()
 
-    def decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
+    def decode(
+        self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look, sizes: NDArray[np.int64]
+    ) -> None:
         """As `FrameSource.decode`."""
         with self._kept.lock:
-            self._decode(indices, outs, look)
+            self._decode(indices, outs, look, sizes)
 
-    def _decode(self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look) -> None:
+    def _decode(
+        self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look, sizes: NDArray[np.int64]
+    ) -> None:
         times = self._index.log_times_ns
-        for index, out in zip(indices.tolist(), outs, strict=True):
+        for index, out, (height, width) in zip(indices.tolist(), outs, sizes.tolist(), strict=True):
             time_ns = int(times[index])
             before = index - int(np.searchsorted(times, time_ns, side="left"))
             messages = self._kept.images(self._topic, time_ns, time_ns + 1)
@@ -185,7 +189,7 @@ class KeptSource:
             if message is None:
                 raise DatasetError(f"log has no image {index} of {self._topic} any more: {self._kept.path}")
             try:
-                self._pictures.into(self._kept.log.image(message), look, out)
+                self._pictures.into(self._kept.log.image(message), look, out, (height, width))
             except ImageError as error:
                 raise FrameError(
                     f"{self._topic} frame {index} is kept as it was and can't be decoded: {error}"

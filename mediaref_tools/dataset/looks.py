@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mediaref_tools.errors import FrameError
 from mediaref_tools.pixels.depth import is_depth, is_quantised
@@ -13,7 +14,7 @@ from mediaref_tools.pixels.encodings import canonical, layout, mosaic
 
 __all__ = ["Facts", "Look", "PixelFormat", "natural", "wanted_look"]
 
-PixelFormat = Literal["natural", "rgb", "bgr", "gray", "metres", "native"]
+PixelFormat = Literal["natural", "rgb", "bgr", "gray", "metres", "native", "yuv"]
 """How pixels are asked for.
 
 "natural" is what a kind of picture is by itself: (H, W, 3) uint8 RGB for colour, mosaics among it; (H, W) uint8 for
@@ -22,12 +23,16 @@ holes where depth was quantised or is float.
 
 "rgb", "bgr", "gray": uint8, of every kind: 16 bits are cut to their upper 8, depth is shown near bright and far dark up
 to 10 m, holes black. "metres": depth alone, (H, W) float32. "native": what is stored: a mosaic as it is, RGBA where
-there is transparency, else as "natural".
+there is transparency, else as "natural". "yuv": the planes of 8-bit 4:2:0 video without conversion, (H * 3 / 2, W)
+uint8: the rows of Y, then U, then V.
 """
 
 
 class Look(NamedTuple):
-    """The form of one frame's array: "rgb", "bgr", "rgba", "gray", "mosaic", "rgb16", "rgba16", "gray16", "metres"."""
+    """The form of one frame's array.
+
+    "rgb", "bgr", "rgba", "gray", "mosaic", "yuv"; "rgb16", "rgba16", "gray16"; "metres".
+    """
 
     name: str
     channels: int
@@ -35,7 +40,13 @@ class Look(NamedTuple):
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
         """The array's shape for a picture of a size."""
+        if self.name == "yuv":
+            return (height * 3 // 2, width)
         return (height, width, self.channels) if self.channels else (height, width)
+
+    def size(self, out: NDArray[Any]) -> tuple[int, int]:
+        """Height and width of the picture that an array of this form holds."""
+        return (out.shape[0] * 2 // 3 if self.name == "yuv" else out.shape[0]), out.shape[1]
 
 
 _LOOKS = {
@@ -44,6 +55,7 @@ _LOOKS = {
         Look("rgb", 3, np.uint8), Look("bgr", 3, np.uint8), Look("rgba", 4, np.uint8), Look("gray", 0, np.uint8),
         Look("rgb16", 3, np.uint16), Look("rgba16", 4, np.uint16), Look("gray16", 0, np.uint16),
         Look("metres", 0, np.float32), Look("mosaic", 0, np.uint8),
+        Look("yuv", 0, np.uint8),
     )
 }  # fmt: skip
 _STORED = {
@@ -114,6 +126,10 @@ def wanted_look(facts: Facts, wanted: PixelFormat) -> Look:
         if not facts.is_depth:
             raise FrameError(f"metres of a picture of {facts.raw_encoding or facts.format!r}, which is no depth")
         return _LOOKS["metres"]
+    if wanted == "yuv" and facts.pixel_format not in ("", "yuv420p", "yuvj420p"):
+        raise FrameError(
+            f"yuv of a picture stored as {facts.pixel_format}: it is given of 8-bit 4:2:0 video; ask for rgb"
+        )
     if wanted == "native":
         if facts.mosaic:
             return _LOOKS["gray16" if facts.pixel_format.startswith("gray16") else "mosaic"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,23 @@ class PictureReader:
         self._renderer = Renderer()
         self._reformatter = VideoReformatter()
 
-    def into(self, image: ImageValue, look: Look, out: NDArray[Any]) -> None:
+    def into(self, image: ImageValue, look: Look, out: NDArray[Any], size: tuple[int, int] | None = None) -> None:
         """Decode an image into an array of a form and size.
+
+        Args:
+            image: To be decoded.
+            look, out: The form, and an array of it.
+            size: Height and width that the picture has, where `out` has other ones: it is resized.
 
         Raises:
             ImageError: It can't be decoded.
             FrameError: It is of another size, or can't be given in that form.
         """
+        if size is not None and size != look.size(out):
+            self._renderer.resize(partial(self.into, image, look), look, out, size)
+            return
+        if look.name == "yuv":
+            raise FrameError("no yuv of a picture that is no video: ask for rgb")
         if is_zstd(image):
             image = unpack_zstd(image)
         if image.kind == "raw" and canonical(image.encoding) == "32fc1":

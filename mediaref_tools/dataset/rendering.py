@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import av
@@ -25,32 +27,47 @@ _FAR_METRES = 10.0  # what a preview shows as black; compressedDepth's own defau
 class Renderer:
     """Turns frames into arrays. Holds scalers: one object a thread."""
 
-    def __init__(self) -> None:
-        self._raster = Raster()
+    def __init__(self, *, quick: bool = False) -> None:
+        """`quick` is as `Raster` has it."""
+        self._raster = Raster(quick=quick)
         self._reformatter = VideoReformatter()
 
-    def into(self, frame: av.VideoFrame, facts: Facts, look: Look, out: NDArray[Any]) -> None:
+    def into(
+        self, frame: av.VideoFrame, facts: Facts, look: Look, out: NDArray[Any], size: tuple[int, int] | None = None
+    ) -> None:
         """Convert a frame, or the upper left part of it, into an array of a form and size.
 
+        Args:
+            frame, facts: What was decoded, and what it is.
+            look, out: The form, and an array of it.
+            size: Height and width of the picture, where `out` has other ones: it is resized.
+
         Raises:
-            FrameError: The frame is smaller than `out`, or can't be given in that form.
+            FrameError: The frame is smaller than the picture, or can't be given in that form.
         """
-        height, width = out.shape[:2]
+        height, width = size or look.size(out)
+        if (height, width) == look.size(out):
+            size = None
+        is_deep = frame.format.name == "gray16le" or frame.format.name in _DEEP
+        is_mosaic = bool(facts.mosaic) and look.name in ("rgb", "bgr", "gray")
         if frame.height < height or frame.width < width:
             raise FrameError(f"frame of {frame.width}x{frame.height} where {width}x{height} is expected")
-        if facts.mosaic and look.name in ("rgb", "bgr", "gray"):
-            frame = demosaic(_values(frame, width, height), facts.mosaic, self._reformatter)
+        if look.name == "yuv":
+            self._raster.yuv(frame, out, (height, width))
+        elif look.name in ("rgb", "bgr") and not is_deep and not is_mosaic:
+            self._raster.into(frame, out if look.name == "rgb" else reordered(out, "bgr"), size)
+        elif size is not None:
+            self.resize(partial(self.into, frame, facts, look), look, out, size)
+        elif is_mosaic:
+            colours = demosaic(_values(frame, width, height), facts.mosaic or "", self._reformatter)
+            self.into(colours, facts._replace(encoding="rgb8", format="", framing=""), look, out)
         elif frame.format.name == "gray16le":
             _deep_gray(_values(frame, width, height), facts, look, out)
-            return
-        if look.name == "metres":
+        elif look.name == "metres":
             raise FrameError(f"metres of a frame stored as {frame.format.name}, which is no depth")
-        if look.name in ("rgb", "bgr"):
+        elif look.name in ("rgb", "bgr"):
             rgb = out if look.name == "rgb" else reordered(out, "bgr")
-            if frame.format.name in _DEEP:
-                rgb[:] = self._raster.array(frame, "native")[:height, :width, :3] >> 8
-            else:
-                self._raster.into(frame, rgb)
+            rgb[:] = self._raster.array(frame, "native")[:height, :width, :3] >> 8
         elif look.name in ("gray", "mosaic", "rgba"):
             out[:] = self._raster.array(frame, "rgba" if look.name == "rgba" else "gray")[:height, :width]
         else:
@@ -59,6 +76,14 @@ class Renderer:
                 raise FrameError(f"{look.name} of a frame stored as {frame.format.name}")
             out[..., : deep.shape[2]] = deep[..., : look.channels]
             out[..., deep.shape[2] :] = 65535  # opaque
+
+    def resize(
+        self, into: Callable[[NDArray[Any]], None], look: Look, out: NDArray[Any], size: tuple[int, int]
+    ) -> None:
+        """Have a picture of a size written by `into`, and resize it to that of `out`."""
+        whole = np.empty(look.shape(*size), look.dtype)
+        into(whole)
+        self._raster.resize(whole, out)
 
 
 def _values(frame: av.VideoFrame, width: int, height: int) -> NDArray[Any]:

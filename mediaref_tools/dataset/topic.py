@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,30 +14,12 @@ from mediaref_tools.dataset.frameindex import FrameIndex
 from mediaref_tools.dataset.framesource import FrameSource
 from mediaref_tools.dataset.looks import Facts, Look, PixelFormat, wanted_look
 from mediaref_tools.dataset.prefetch import prefetched
+from mediaref_tools.dataset.refs import Refs
+from mediaref_tools.dataset.request import fitting, integers
 from mediaref_tools.errors import FrameError
-from mediaref_tools.media.mediaref import MediaRef
+from mediaref_tools.pixels.raster import check_size
 
-__all__ = ["Refs", "Topic"]
-
-
-class Refs(Sequence[MediaRef]):
-    """The references of a topic, made as they are asked for."""
-
-    def __init__(self, uris: NDArray[np.object_], pts_ns: NDArray[np.int64]) -> None:
-        self._uris, self._pts_ns = uris, pts_ns
-
-    def __len__(self) -> int:
-        return len(self._uris)
-
-    @overload
-    def __getitem__(self, at: int) -> MediaRef: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[MediaRef]: ...
-    def __getitem__(self, at: int | slice) -> MediaRef | list[MediaRef]:
-        if isinstance(at, slice):
-            return [self[index] for index in range(*at.indices(len(self)))]
-        pts_ns = int(self._pts_ns[at])
-        return MediaRef(uri=self._uris[at], pts_ns=None if pts_ns < 0 else pts_ns)
+__all__ = ["Topic"]
 
 
 class Topic:
@@ -149,48 +131,56 @@ class Topic:
 
         A frame is on screen from its own log time until the next one's; the last one stays.
         """
-        times = _integers(log_times_ns, "log time")
+        times = integers(log_times_ns, "log time")
         return np.searchsorted(self.log_times_ns, times, side="right").astype(np.int64) - 1
 
-    def at(self, log_times_ns: ArrayLike, format: PixelFormat = "natural") -> FrameBatch:  # noqa: A002
-        """Decode the frames on screen at some log times, in any order; `format` as in `batch`.
+    def at(
+        self,
+        log_times_ns: ArrayLike,
+        format: PixelFormat = "natural",  # noqa: A002
+        *,
+        size: tuple[int, int] | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> FrameBatch:
+        """Decode the frames on screen at some log times, in any order; the rest is as in `batch`.
 
         Raises:
             FrameError: One lies before the first frame.
         """
-        times = np.atleast_1d(_integers(log_times_ns, "log time"))
+        times = np.atleast_1d(integers(log_times_ns, "log time"))
         indices = self.index_at(times)
         if len(indices) and indices.min() < 0:
             raise FrameError(
                 f"log time {int(times[np.argmin(indices)])} lies before the first frame of {self.name} "
                 f"at {int(self.log_times_ns[0])}"
             )
-        return self.batch(indices, format)
+        return self.batch(indices, format, size=size, out=out)
 
     def batches(
         self,
-        size: int,
+        frames: int,
         *,
         start_ns: int | None = None,
         stop_ns: int | None = None,
         stride: int = 1,
         format: PixelFormat = "natural",  # noqa: A002
+        size: tuple[int, int] | None = None,
         prefetch: int = 0,
     ) -> Iterator[FrameBatch]:
-        """Decode frames in order, `size` at a time: fewer where the pictures' size or kind changes, and at the end.
+        """Decode frames in order, some at a time: fewer where the pictures' size or kind changes, and at the end.
 
         Args:
-            size: Frames in a batch.
+            frames: In a batch.
             start_ns, stop_ns: Log times, half-open.
             stride: Take every n-th frame.
-            format: As in `batch`.
+            format, size: As in `batch`.
             prefetch: How many batches are decoded ahead of the one that was given out, while the caller computes.
         """
-        if size < 1 or stride < 1 or prefetch < 0:
+        if frames < 1 or stride < 1 or prefetch < 0:
             raise FrameError(
-                f"batches of {size} frames, every {stride}, {prefetch} ahead: expected at least 1, 1 and 0"
+                f"batches of {frames} frames, every {stride}, {prefetch} ahead: expected at least 1, 1 and 0"
             )
-        batches = self._batches(self.indices(start_ns, stop_ns, stride), size, format)
+        batches = self._batches(self.indices(start_ns, stop_ns, stride), frames, format, size)
         return prefetched(batches, prefetch) if prefetch else batches
 
     def indices(self, start_ns: int | None = None, stop_ns: int | None = None, stride: int = 1) -> NDArray[np.int64]:
@@ -200,15 +190,18 @@ class Topic:
         end = len(times) if stop_ns is None else int(np.searchsorted(times, stop_ns, side="left"))
         return np.arange(begin, end, stride, dtype=np.int64)
 
-    def _batches(self, indices: NDArray[np.int64], size: int, wanted: PixelFormat) -> Iterator[FrameBatch]:
+    def _batches(
+        self, indices: NDArray[np.int64], frames: int, wanted: PixelFormat, size: tuple[int, int] | None
+    ) -> Iterator[FrameBatch]:
         at = 0
         while at < len(indices):
-            group = indices[at : at + size]
+            group = indices[at : at + frames]
             looks = self._looks(group, wanted)
-            same = (self._index.sizes(group) == self._index.sizes(group[:1])).all(axis=1)
-            same &= np.array([look == looks[0] for look in looks])
+            same = np.array([look == looks[0] for look in looks])
+            if size is None:
+                same &= (self._index.sizes(group) == self._index.sizes(group[:1])).all(axis=1)
             count = int(np.argmin(same)) if not same.all() else len(same)
-            yield self.batch(group[:count], wanted)
+            yield self.batch(group[:count], wanted, size=size)
             at += count
 
     def _looks(self, indices: NDArray[np.int64], wanted: PixelFormat) -> list[Look]:
@@ -219,18 +212,20 @@ class Topic:
         indices: ArrayLike,
         format: PixelFormat = "natural",  # noqa: A002
         *,
+        size: tuple[int, int] | None = None,
         out: NDArray[Any] | None = None,
     ) -> FrameBatch:
         """As `batch`, for asyncio: decodes in a thread of the event loop's, while the loop runs on."""
         import asyncio
 
-        return await asyncio.to_thread(self.batch, indices, format, out=out)
+        return await asyncio.to_thread(self.batch, indices, format, size=size, out=out)
 
     def batch(
         self,
         indices: ArrayLike,
         format: PixelFormat = "natural",  # noqa: A002
         *,
+        size: tuple[int, int] | None = None,
         out: NDArray[Any] | None = None,
     ) -> FrameBatch:
         """Decode frames by index, in any order; repeats are decoded once.
@@ -242,9 +237,14 @@ class Topic:
                 (N, H, W, 3) uint16; depth that was float as (N, H, W) float32 metres, NaN where there is none.
                 "rgb", "bgr" and "gray" give uint8 of every kind: 16 bits are cut to their upper 8, depth is shown near
                 bright, far dark. "metres" is float32 of depth. "native" is what is stored: a mosaic as it is, RGBA.
+                "yuv" is the planes of 8-bit 4:2:0 video, not converted: (N, H * 3 / 2, W), the rows of Y, then U, V.
                 References of others are "rgb" where nothing else is asked for.
+            size: Height and width that frames are resized to, on the way from the decoder: pictures of several sizes
+                then fit one batch. Every pixel is a weighted mean of those that become it (a triangle filter); depth
+                and 16-bit gray are taken from the nearest pixel.
             out: An array to decode into, of the shape and dtype that the batch will have, with any strides; it becomes
-                the batch's `data`. What is in it after an error is undefined.
+                the batch's `data`. What is in it after an error is undefined. An (N, 3, H, W) array is filled, without
+                a copy, through its `transpose(0, 2, 3, 1)`.
 
         Raises:
             FrameError: `out` does not fit, an index is no integer or out of range, sizes or kinds differ, there is no
@@ -254,50 +254,36 @@ class Topic:
             MediarefError: A reference of others can't be followed or decoded.
         """
         chosen = self._wanted(indices)
-        sizes = np.unique(self._index.sizes(chosen), axis=0)
-        if len(sizes) > 1:
-            shown = ", ".join(f"{width}x{height}" for height, width in sizes.tolist())
-            raise FrameError(f"frames of {self.name} of sizes {shown} don't fit one batch: ask for them apart")
+        height, width = self._size(chosen) if size is None else check_size(size)
         looks = list(dict.fromkeys(self._looks(chosen, format) or [wanted_look(Facts("", "", ""), "rgb")]))
         if len(looks) > 1:
             shown = ", ".join(look.name for look in looks)
             raise FrameError(f"frames of {self.name} of kinds {shown} don't fit one batch: ask for one format of all")
-        height, width = sizes[0].tolist() if len(sizes) else (0, 0)
         shape = (len(chosen), *looks[0].shape(height, width))
-        data = np.empty(shape, dtype=looks[0].dtype) if out is None else _fitting(out, shape, np.dtype(looks[0].dtype))
+        data = np.empty(shape, dtype=looks[0].dtype) if out is None else fitting(out, shape, np.dtype(looks[0].dtype))
         once, firsts, copies = np.unique(chosen, return_index=True, return_inverse=True)
-        self._source.decode(once, [data[first] for first in firsts.tolist()], looks[0])
+        self._source.decode(once, [data[first] for first in firsts.tolist()], looks[0], self._index.sizes(once))
         for at in np.flatnonzero(firsts[copies] != np.arange(len(chosen))).tolist():
             data[at] = data[firsts[copies[at]]]
         refs = tuple(self.refs[at] for at in chosen.tolist()) if len(self.refs) else ()
         return FrameBatch(data, chosen, self.log_times_ns[chosen], self.pts_ns[chosen], refs)
 
+    def _size(self, chosen: NDArray[np.int64]) -> tuple[int, int]:
+        """Height and width of the pictures of a batch; (0, 0) where it is empty."""
+        sizes = np.unique(self._index.sizes(chosen), axis=0).tolist()
+        if len(sizes) > 1:
+            shown = ", ".join(f"{width}x{height}" for height, width in sizes)
+            raise FrameError(
+                f"frames of {self.name} of sizes {shown} don't fit one batch: ask for them apart, or for one size"
+            )
+        return (sizes[0][0], sizes[0][1]) if sizes else (0, 0)
+
     def _wanted(self, indices: ArrayLike) -> NDArray[np.int64]:
         asked = np.atleast_1d(np.asarray(indices))
         if asked.dtype == np.bool_ and asked.shape == (len(self),):
             return np.flatnonzero(asked)
-        wanted = _integers(asked, "index") if asked.size else np.empty(0, np.int64)
+        wanted = integers(asked, "index") if asked.size else np.empty(0, np.int64)
         wrong = wanted[(wanted < -len(self)) | (wanted >= len(self))]
         if len(wrong):
             raise FrameError(f"no frame {int(wrong[0])} on {self.name}: it has {len(self)}")
         return np.where(wanted < 0, wanted + len(self), wanted)
-
-
-def _fitting(out: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    found: object = out
-    if not isinstance(found, np.ndarray) or out.shape != shape or out.dtype != dtype or not out.flags.writeable:
-        told = f"{out.dtype} {out.shape}" if isinstance(found, np.ndarray) else type(out).__name__
-        raise FrameError(f"out is {told}, or can't be written to: expected a writable {dtype} array of {shape}")
-    return out
-
-
-def _integers(values: ArrayLike, what: str) -> NDArray[np.int64]:
-    """Integers as int64. Floats are refused: nanoseconds do not fit into them, and an index of 1.5 is a mistake."""
-    array = np.asarray(values)
-    if array.size == 0:
-        return array.astype(np.int64)
-    if array.dtype.kind not in "iu" or (array.dtype == np.uint64 and array.max() > np.iinfo(np.int64).max):
-        raise FrameError(f"{what} of dtype {array.dtype}: expected integers that fit int64, such as np.int64")
-    if array.ndim > 1:
-        raise FrameError(f"{what} of shape {array.shape}: expected one number or a flat list of them")
-    return array.astype(np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import numpy as np
@@ -15,19 +16,20 @@ from mediaref_tools.media.crew import Crew, Tools
 from mediaref_tools.media.gop import Group, PacketTable
 from mediaref_tools.media.gopdecoder import GopDecoders
 from mediaref_tools.media.packetfile import PacketFile
-from mediaref_tools.pixels.raster import Format, Raster
+from mediaref_tools.pixels.raster import Raster, VideoFormat
 
 __all__ = ["IndexedVideo"]
 
+_Give: TypeAlias = Callable[[Raster, av.VideoFrame], NDArray[np.uint8]]
 _AT_ONCE = 64  # frames, at least a group
 
 
 class IndexedVideo:
     """Frames of one file by the tick at which they are shown. Any thread may ask."""
 
-    def __init__(self, path: Path, table: PacketTable, crew: Crew) -> None:
+    def __init__(self, path: Path, table: PacketTable, crew: Crew, quick_colours: bool = False) -> None:
         self._path, self._table, self._crew = path, table, crew
-        self._decoders, self._rasters = GopDecoders(crew.threads), Tools(Raster)
+        self._decoders, self._rasters = GopDecoders(crew.threads), Tools(partial(Raster, quick=quick_colours))
         self._order = np.argsort(table.shown)
         self._ticks = table.shown[self._order]
 
@@ -39,18 +41,20 @@ class IndexedVideo:
         at = int(np.searchsorted(self._ticks, tick, side="right"))
         return (int(self._ticks[at - 1]), int(self._ticks[at])) if 0 < at < len(self._ticks) else None
 
-    def ahead(self, ticks: Sequence[int], wanted: Format) -> Callable[[int], NDArray[np.uint8] | None]:
+    def ahead(
+        self, ticks: Sequence[int], wanted: VideoFormat, size: tuple[int, int] | None = None
+    ) -> Callable[[int], NDArray[np.uint8] | None]:
         """Decode frames as they are asked for, with those that follow.
 
         Args:
             ticks: When they come, ascending, each once.
-            wanted: As `Raster.array` has it.
+            wanted, size: As `Raster.array` has it.
 
         Returns:
             What gives the frame that comes at a tick, once, asked in that order. None where it does not decode: it may
             be that decoding from the start shows another one in its place.
         """
-        decoded, ready = self._frames(ticks, wanted), dict[int, NDArray[np.uint8]]()
+        decoded, ready = self._frames(ticks, partial(_array, wanted, size)), dict[int, NDArray[np.uint8]]()
 
         def take(tick: int) -> NDArray[np.uint8] | None:
             while tick not in ready and (more := next(decoded, None)) is not None:
@@ -59,7 +63,7 @@ class IndexedVideo:
 
         return take
 
-    def _frames(self, ticks: Sequence[int], wanted: Format) -> Iterator[dict[int, NDArray[np.uint8]]]:
+    def _frames(self, ticks: Sequence[int], give: _Give) -> Iterator[dict[int, NDArray[np.uint8]]]:
         """Frames by the tick at which each comes, some at a time, in about the order of time."""
         numbers = np.sort(self._order[np.searchsorted(self._ticks, np.asarray(ticks, dtype=np.int64))])
         some: list[Group] = []
@@ -67,29 +71,35 @@ class IndexedVideo:
             some.append(group)
             enough = sum(len(each.wanted) for each in some) >= _AT_ONCE
             if enough or len(some) >= 2 * self._crew.threads:
-                yield self._decoded(some, wanted)
+                yield self._decoded(some, give)
                 some = []
         if some:
-            yield self._decoded(some, wanted)
+            yield self._decoded(some, give)
 
     def close(self) -> None:
         """Let go of the decoders."""
         self._decoders.close()
 
-    def _decoded(self, groups: Sequence[Group], wanted: Format) -> dict[int, NDArray[np.uint8]]:
+    def _decoded(self, groups: Sequence[Group], give: _Give) -> dict[int, NDArray[np.uint8]]:
         found: dict[int, NDArray[np.uint8]] = {}
         threads = max(1, self._crew.threads // len(groups))
-        self._crew.run([partial(self._group, group, threads, wanted, found) for group in groups])
+        self._crew.run([partial(self._group, group, threads, give, found) for group in groups])
         return found
 
-    def _group(self, group: Group, threads: int, wanted: Format, found: dict[int, NDArray[np.uint8]]) -> None:
+    def _group(self, group: Group, threads: int, give: _Give, found: dict[int, NDArray[np.uint8]]) -> None:
         with self._rasters.one() as raster:
 
             def put(number: int, frame: av.VideoFrame) -> None:
-                found[int(self._table.shown[number])] = raster.array(frame, wanted)
+                found[int(self._table.shown[number])] = give(raster, frame)
 
             try:
                 with PacketFile(self._path, "video", MediaError) as file:
                     self._decoders.decode(file, self._table, group, threads, put)
             except MediarefError:
                 return
+
+
+def _array(
+    wanted: VideoFormat, size: tuple[int, int] | None, raster: Raster, frame: av.VideoFrame
+) -> NDArray[np.uint8]:
+    return raster.array(frame, wanted, size)

@@ -27,7 +27,7 @@ from mediaref_tools.media.storage import StorageOptions, explained, local_file, 
 from mediaref_tools.media.stream import FrameStream
 from mediaref_tools.media.uri import scheme, shown
 from mediaref_tools.media.videobatch import VideoBatch, VideoFrame, VideoMetadata
-from mediaref_tools.pixels.raster import Format, Raster
+from mediaref_tools.pixels.raster import Raster, VideoFormat, check_size
 
 __all__ = ["VideoDecoder"]
 
@@ -58,6 +58,7 @@ class VideoDecoder:
         *,
         storage_options: StorageOptions | None = None,
         threads: int | None = None,
+        quick_colours: bool = False,
     ) -> None:
         """Open a video. Its headers and index are read; a remote file is read in ranges.
 
@@ -66,6 +67,7 @@ class VideoDecoder:
             storage_options: For fsspec.
             threads: How many decode at once where several frames are asked for; None for one a core that this process
                 may use.
+            quick_colours: As `open_dataset` has it.
 
         Raises:
             FrameError: Less than one thread.
@@ -82,7 +84,7 @@ class VideoDecoder:
             self._stream = FrameStream(open_remote(uri, storage_options) if file is None else file, self._name)
         self._path = file if isinstance(file, Path) else None
         self._clock = self._stream.clock
-        self._raster = Raster()
+        self._quick, self._raster = quick_colours, Raster(quick=quick_colours)
 
     def __repr__(self) -> str:
         return f"VideoDecoder({self._name!r})"
@@ -128,25 +130,42 @@ class VideoDecoder:
         with explained(self._name):
             return np.array([self._ns(tick) for tick in self._stream.ticks()], dtype=np.int64)
 
-    def frame_at(self, pts_ns: int, format: Format = "rgb") -> VideoFrame:  # noqa: A002 - as MediaRef.to_ndarray has it
-        """Decode the frame on screen at a time; `format` as in `MediaRef.to_ndarray`.
+    def frame_at(
+        self,
+        pts_ns: int,
+        format: VideoFormat = "rgb",  # noqa: A002 - as MediaRef.to_ndarray has it
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> VideoFrame:
+        """Decode the frame on screen at a time.
+
+        Args:
+            pts_ns: The time.
+            format: As in `MediaRef.to_ndarray`; or "yuv": the planes of 8-bit 4:2:0 video, (H * 3 / 2, W).
+            size: Height and width that it is resized to, on the way from the decoder.
 
         Raises:
             FrameError: Before the first frame, or at or after the stream's end; the message says the range.
             MediaError: The video is damaged there.
         """
         with explained(self._name):
-            return self._frame(self._clock.tick(pts_ns), format)
+            return self._frame(self._clock.tick(pts_ns), format, size if size is None else check_size(size))
 
-    def frames_at(self, pts_ns: ArrayLike, format: Format = "rgb") -> Iterator[tuple[int, VideoFrame]]:  # noqa: A002
+    def frames_at(
+        self,
+        pts_ns: ArrayLike,
+        format: VideoFormat = "rgb",  # noqa: A002
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> Iterator[tuple[int, VideoFrame]]:
         """Decode frames by time, in any order, each once: yields `(position in pts_ns, frame)` as they are decoded.
 
-        Positions of one frame follow each other, and share its `data`.
+        Positions of one frame follow each other, and share its `data`. `format` and `size` are as in `frame_at`.
 
         Raises:
             FrameError, MediaError: As `frame_at`.
         """
-        return self._frames(self._clock.ticks(pts_ns), format)
+        return self._frames(self._clock.ticks(pts_ns), format, size if size is None else check_size(size))
 
     def get_frames_played_at(self, seconds: ArrayLike) -> VideoBatch:
         """Decode the frames on screen at some times, in float seconds, in the order asked.
@@ -206,12 +225,12 @@ class VideoDecoder:
     ) -> None:
         self.close()
 
-    def _frame(self, tick: int, wanted: Format) -> VideoFrame:
+    def _frame(self, tick: int, wanted: VideoFormat, size: tuple[int, int] | None = None) -> VideoFrame:
         frame = self._stream.at(tick)
         pts = frame.pts
         assert pts is not None  # noqa: S101 - `at` gives none without
         begin, end = self._ns(pts), self._clock.ns(self._stream.until)
-        return VideoFrame(self._raster.array(frame, wanted), begin, end)
+        return VideoFrame(self._raster.array(frame, wanted, size), begin, end)
 
     def _ns(self, tick: int) -> int:
         time_ns = self._clock.ns(tick)
@@ -219,19 +238,21 @@ class VideoDecoder:
             raise MediaError(f"video has a frame at {time_ns} ns, which no reference can name: {self._name}")
         return time_ns
 
-    def _frames(self, ticks: Sequence[int], wanted: Format) -> Iterator[tuple[int, VideoFrame]]:
+    def _frames(
+        self, ticks: Sequence[int], wanted: VideoFormat, size: tuple[int, int] | None = None
+    ) -> Iterator[tuple[int, VideoFrame]]:
         with explained(self._name):
             video = self._indexed if len(set(ticks)) > 1 and not self._stream.closed else None
             order = sorted(range(len(ticks)), key=ticks.__getitem__)
             spans = [None if video is None else video.span(ticks[position]) for position in order]
             begins = list(dict.fromkeys(span[0] for span in spans if span is not None))
-            take = None if video is None else video.ahead(begins, wanted)
+            take = None if video is None else video.ahead(begins, wanted, size)
             last: VideoFrame | None = None
             for position, span in zip(order, spans, strict=True):
                 if last is None or ticks[position] >= self._clock.tick(last.until_ns):
                     data = None if take is None or span is None else take(span[0])
                     if data is None or span is None:
-                        last = self._frame(ticks[position], wanted)
+                        last = self._frame(ticks[position], wanted, size)
                     else:
                         last = VideoFrame(data, self._ns(span[0]), self._clock.ns(span[1]))
                 yield position, last
@@ -239,7 +260,7 @@ class VideoDecoder:
     @cached_property
     def _indexed(self) -> IndexedVideo | None:
         table = None if self._path is None else self._stream.table()
-        return None if table is None or self._path is None else IndexedVideo(self._path, table, self._crew)
+        return None if table is None or self._path is None else IndexedVideo(self._path, table, self._crew, self._quick)
 
     def _batch(self, frames: Sequence[VideoFrame]) -> VideoBatch:
         sizes = {frame.data.shape for frame in frames}

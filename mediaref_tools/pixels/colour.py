@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from mediaref_tools.pixels.plane import plane
 
-__all__ = ["ACCURATE", "full_range"]
+__all__ = ["ACCURATE", "EXACT", "full_range"]
 
 ACCURATE: Final = 0x02 | 0x40000
-"""libswscale's bilinear filter with accurate rounding: without that, white comes back as 253, and grey has a tint."""
+"""libswscale's bilinear filter with accurate rounding: without that, white is coded as 253, and grey has a tint."""
+
+EXACT: Final = ACCURATE | 0x2000
+"""And with chroma for each pixel, which makes RGB of YUV right within half a level: else it is up to 3 off."""
 
 
 def full_range(frame: av.VideoFrame, reformatter: VideoReformatter) -> av.VideoFrame:

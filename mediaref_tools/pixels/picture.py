@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue, sniff
-from mediaref_tools.pixels.colour import ACCURATE, full_range
+from mediaref_tools.pixels.colour import ACCURATE, EXACT, full_range
 from mediaref_tools.pixels.depth import is_depth, read_depth
 from mediaref_tools.pixels.encodings import layout, mosaic
 from mediaref_tools.pixels.file import FILE_CODECS, file_frame
@@ -192,7 +192,7 @@ class PixelDecoder:
         exact = {"rgb24": "bgr24", "bgr24": "rgb24", "rgba": "bgra", "rgb48le": "bgr48le", "rgba64le": "bgra64le"}
         if name not in exact:  # YUV
             frame = self._reformatter.reformat(
-                frame, format="rgb24", src_color_range=ColorRange.JPEG, interpolation=ACCURATE, threads=1
+                frame, format="rgb24", src_color_range=ColorRange.JPEG, interpolation=EXACT, threads=1
             )
         whole = av.VideoFrame(frame.width, frame.height, exact.get(frame.format.name, "bgr24"))
         rows = cropped(frame, 0, frame.width, frame.height)

@@ -8,7 +8,7 @@ import pickle
 import random
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +84,10 @@ def test_workers_are_given_topics(made: Path, refs: Path, kind: str, method: str
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip("this system can't fork")
     dataset, topic = every(made, refs, kind)
-    with dataset, multiprocessing.get_context(method).Pool(2) as pool:
+    # Not multiprocessing's own Pool, which waits without end for a worker that was killed.
+    with dataset, ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
         wanted = [[at, 3, COUNT - 1 - at] for at in range(0, 12, 3)]
-        assert pool.starmap(numbers, [(topic, each) for each in wanted]) == wanted
+        assert list(pool.map(numbers, [topic] * len(wanted), wanted)) == wanted
 
 
 def decoders_of(dataset: Dataset) -> GopDecoders:
@@ -263,3 +264,61 @@ def test_into_an_array_of_the_callers(made: Path) -> None:
         for wrong in (whole, np.zeros(plain.shape, np.float32), plain.tolist(), fixed):
             with pytest.raises(FrameError, match=r"out is .*expected a writable uint8 array of \(3, 64, 96, 3\)"):
                 topic.batch([5, 1, 5], out=wrong)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "references"])
+def test_frames_of_another_size(made: Path, refs: Path, kind: str) -> None:
+    dataset, topic = every(made, refs, kind)
+    with dataset:
+        whole = topic.batch([7, 3, 7], "rgb")
+        half = topic.batch([7, 3, 7], "rgb", size=(32, 48))
+        means = whole.data.reshape(3, 32, 2, 48, 2, 3).mean(axis=(2, 4))
+        assert half.data.shape == (3, 32, 48, 3)
+        assert np.abs(half.data - means).mean() < 6
+        large = topic.batch([7, 3], "bgr", size=(128, 192))
+        assert [frame_number(frame[::2, ::2, ::-1]) for frame in large.data] == [7, 3]
+        times = topic.log_times_ns[[9, 2]]
+        out = np.zeros((2, 32, 48), np.uint8)
+        assert topic.at(times, "gray", size=(32, 48), out=out).data is out
+        assert np.abs(out - topic.at(times, "gray").data.reshape(2, 32, 2, 48, 2).mean(axis=(2, 4))).mean() < 6
+        assert [batch.data.shape for batch in topic.batches(40, size=(16, 24))] == [(40, 16, 24, 3), (20, 16, 24, 3)]
+        shapes = [
+            frames[topic.name].data.shape for _, frames in dataset.sync([topic.name], every_ns=10**8, size=(8, 9))
+        ]
+        assert set(shapes) == {(8, 9, 3)}
+        assert asyncio.run(topic.abatch([3], "rgb", size=(32, 48))).data[0].tolist() == half.data[1].tolist()
+        with pytest.raises(FrameError, match="size"):
+            topic.batch([3], size=(0, 48))
+
+
+def test_planes_of_frames(made: Path, refs: Path) -> None:
+    with open_dataset(made) as dataset, open_dataset(refs, allow=made) as others:
+        planes = dataset["/cam"].batch([5, 2], "yuv")
+        assert planes.data.shape == (2, 96, 96)
+        assert np.array_equal(others["refs"].batch([5, 2], "yuv").data, planes.data)
+        assert dataset["/cam"].batch([5], "yuv", size=(32, 48)).data.shape == (1, 48, 48)
+        luma = dataset["/cam"].batch([5, 2], "gray").data
+        assert np.abs(planes.data[:, :64].astype(int) - luma).max() <= 1
+        with pytest.raises(FrameError, match="yuv of a picture"):
+            dataset[KEPT].batch([0], "yuv")
+
+
+def test_quick_colours_are_near(made: Path, refs: Path) -> None:
+    for path, topic in ((made, "/cam"), (refs, "refs")):
+        with open_dataset(path, allow=made) as exact, open_dataset(path, allow=made, quick_colours=True) as quick:
+            one, other = exact[topic].batch(range(10), "rgb").data, quick[topic].batch(range(10), "rgb").data
+            assert not np.array_equal(one, other)
+            assert np.abs(one.astype(int) - other).mean() < 2
+            assert np.array_equal(quick[topic].batch(range(10), "bgr").data, other[..., ::-1])
+            again = pickle.loads(pickle.dumps(quick))
+            with again:
+                assert np.array_equal(again[topic].batch(range(10), "rgb").data, other)
+
+
+def test_pictures_that_are_no_video_are_resized_too(made: Path) -> None:
+    with open_dataset(made) as dataset:
+        depth = dataset[KEPT]
+        whole = depth.batch([1]).data
+        small = depth.batch([1], size=(whole.shape[1] // 2, whole.shape[2] // 2)).data
+        assert small.dtype == whole.dtype
+        assert np.isin(small[np.isfinite(small)], whole).all(), "no distance that was not measured"

@@ -37,10 +37,10 @@ def test_decoders_and_options_that_there_are_not(clip: str, arguments: dict[str,
 
 def test_formats_that_there_are_not(clip: str, tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    wrong: Any = "yuv"
-    with pytest.raises(RefError, match="'yuv' is none of rgb, bgr"):
+    wrong: Any = "hsv"
+    with pytest.raises(RefError, match="'hsv' is none of rgb, bgr"):
         MediaRef(uri=str(tmp_path / "a.png")).to_ndarray(wrong)
-    with pytest.raises(RefError, match="'yuv' is none of rgb, bgr"):
+    with pytest.raises(RefError, match="'hsv' is none of rgb, bgr"):
         MediaRef(uri=clip, pts_ns=0).to_ndarray(wrong)
-    with VideoDecoder(clip) as video, pytest.raises(RefError, match="'yuv' is none of rgb, bgr"):
+    with VideoDecoder(clip) as video, pytest.raises(RefError, match="'hsv' is none of rgb, bgr"):
         video.frame_at(0, wrong)
