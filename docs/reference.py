@@ -30,6 +30,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "dataset.topic.Topic",
         "dataset.batch.Frame",
         "dataset.batch.FrameBatch",
+        "windows.Windows",
+        "windows.Window",
         "episode.open_episode",
         "episode.Episode",
         "episode.EpisodeGroup",

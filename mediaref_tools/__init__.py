@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mediaref_tools.progress import Progress
     from mediaref_tools.proof.verification import verify
     from mediaref_tools.report import Report, VerifyReport
+    from mediaref_tools.windows import Window, Windows
 
 __all__ = [
     "BatchEntry",
@@ -46,6 +47,8 @@ __all__ = [
     "VideoDecoder",
     "VideoFrame",
     "VideoMetadata",
+    "Window",
+    "Windows",
     "batch_decode",
     "cleanup_cache",
     "convert",
@@ -69,6 +72,8 @@ _WHERE = {
     "cleanup_cache": "media.decoding",
     "batch_decode": "media.decoding",
     "VideoMetadata": "media.videobatch",
+    "Window": "windows",
+    "Windows": "windows",
     "VideoFrame": "media.videobatch",
     "VideoBatch": "media.videobatch",
     "VideoDecoder": "media.video",

@@ -15,14 +15,14 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.dataset.batch import Frame
-from mediaref_tools.dataset.dataset import Dataset, open_dataset
+from mediaref_tools.dataset.dataset import Dataset
+from mediaref_tools.dataset.shelf import Shelf
 from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.errors import FrameError
 from mediaref_tools.extra import extra_module
@@ -37,7 +37,6 @@ else:
 __all__ = ["FrameDataset", "SegmentBatchSampler"]
 
 _TOGETHER = 16  # frames decoded at a time when a dataset is simply gone through
-_inherited: list[Dataset] = []
 
 
 class FrameDataset(_MapStyle):  # type: ignore[misc]
@@ -51,7 +50,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
     Not for use by two threads at once.
 
     Attributes:
-        path: What `open_dataset` opens.
+        path: What `open_dataset` opens: an absolute path, or an address.
         topics: Names, in the order of the frames.
     """
 
@@ -63,6 +62,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
         *,
         allow: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         storage_options: StorageOptions | None = None,
+        threads: int | None = None,
     ) -> None:
         """Count the frames; nothing is decoded and nothing stays open.
 
@@ -70,7 +70,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
             dataset: The path of a dataset, log or table, or one that is open: it is opened anew.
             topics: Names; all by default.
             transform: Called with each image tensor. Workers that are spawned need one that can be pickled.
-            allow, storage_options: As in `open_dataset`.
+            allow, storage_options, threads: As in `open_dataset`. With several workers, one thread each is enough.
 
         Raises:
             ExtraError: torch is not installed.
@@ -78,17 +78,15 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
             MediarefError: As `open_dataset`.
         """
         extra_module("torch", "torch")
-        self.path = Path(dataset.path if isinstance(dataset, Dataset) else dataset).absolute()
+        self.path = Shelf.resolved(dataset)
         self._transform = transform
-        self._allow = (allow,) if isinstance(allow, (str, os.PathLike)) else tuple(allow)
-        self._storage_options = storage_options
-        self._open: Dataset | None = None
-        self._pid = 0
-        with self._opened() as opened:
-            names = list(opened) if topics is None else [topics] if isinstance(topics, str) else list(topics)
-            self.topics = tuple(names)
-            self._ends = np.cumsum([len(opened[name]) for name in names], dtype=np.int64)
-        self._open = None
+        allow = (allow,) if isinstance(allow, (str, os.PathLike)) else tuple(allow)
+        self._shelf = Shelf(1, {"allow": allow, "storage_options": storage_options, "threads": threads})
+        opened = self._opened()
+        names = list(opened) if topics is None else [topics] if isinstance(topics, str) else list(topics)
+        self.topics = tuple(names)
+        self._ends = np.cumsum([len(opened[name]) for name in names], dtype=np.int64)
+        self.close()
 
     def __repr__(self) -> str:
         return f"FrameDataset({str(self.path)!r}, {len(self.topics)} topics, {len(self)} frames)"
@@ -128,9 +126,6 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
         for at in range(0, len(self), _TOGETHER):
             yield from self.__getitems__(range(at, min(at + _TOGETHER, len(self))))
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": None}
-
     def runs(self, frames: int) -> list[list[NDArray[np.int64]]]:
         """All indices: by segment, and in it by runs that follow each other in time and are cheap to decode together.
 
@@ -158,19 +153,10 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close what this process opened. Asking for a frame opens it again."""
-        if self._open is not None and self._pid == os.getpid():
-            self._open.close()
-        self._open = None
+        self._shelf.close()
 
     def _opened(self) -> Dataset:
-        if self._open is not None and self._pid != os.getpid():
-            # A fork's copy of what its parent has open: to close it could wait for threads that were not forked.
-            _inherited.append(self._open)
-            self._open = None
-        if self._open is None:
-            self._open = open_dataset(self.path, allow=self._allow, storage_options=self._storage_options)
-            self._pid = os.getpid()
-        return self._open
+        return self._shelf.opened(self.path)
 
     def _checked(self, index: SupportsIndex) -> int:
         at = operator.index(index)

@@ -397,3 +397,21 @@ def test_importing_the_module_imports_no_torch() -> None:
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_takes_windows_as_they_are(folder: Path, workers: int) -> None:
+    windows = mrt.Windows(folder, ["/left", "/right"], frames=3, size=(64, 96), threads=1)
+    loader = DataLoader(windows, batch_size=4, shuffle=True, num_workers=workers)
+    seen: list[int] = []
+    for _ in range(2 if workers == 0 else 1):
+        seen.clear()
+        for batch in loader:
+            pictures = batch["images"]["/left"]
+            assert pictures.shape[1:] == (3, 64, 96, 3)
+            assert pictures.dtype == torch.uint8
+            shown = [[frame_number(each.numpy()) for each in window] for window in pictures]
+            assert shown == batch["indices"]["/left"].tolist()
+            seen += [window[0] for window in shown]
+        assert sorted(seen) == [*range(len(windows))]
+    windows.close()

@@ -282,10 +282,10 @@ def test_frames_of_another_size(made: Path, refs: Path, kind: str) -> None:
         assert topic.at(times, "gray", size=(32, 48), out=out).data is out
         assert np.abs(out - topic.at(times, "gray").data.reshape(2, 32, 2, 48, 2).mean(axis=(2, 4))).mean() < 6
         assert [batch.data.shape for batch in topic.batches(40, size=(16, 24))] == [(40, 16, 24, 3), (20, 16, 24, 3)]
-        shapes = [
-            frames[topic.name].data.shape for _, frames in dataset.sync([topic.name], every_ns=10**8, size=(8, 9))
-        ]
-        assert set(shapes) == {(8, 9, 3)}
+        for _, frames in dataset.sync([topic.name], every_ns=10**8, size=(8, 9)):
+            frame = frames[topic.name]
+            assert frame is not None
+            assert frame.data.shape == (8, 9, 3)
         assert asyncio.run(topic.abatch([3], "rgb", size=(32, 48))).data[0].tolist() == half.data[1].tolist()
         with pytest.raises(FrameError, match="size"):
             topic.batch([3], size=(0, 48))
