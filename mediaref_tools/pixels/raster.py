@@ -68,7 +68,7 @@ class Raster:
                 readers have it: a fifth of the time, up to 3 levels off, and chroma of the nearest sample.
         """
         self._quick = quick
-        self._reformatter = VideoReformatter()
+        self._reformatter, self._packer = VideoReformatter(), VideoReformatter()
 
     def into(self, frame: av.VideoFrame, out: NDArray[np.uint8], size: tuple[int, int] | None = None) -> None:
         """Convert a frame, or its upper left part, into `out`, (H, W, 3) uint8 RGB, of any strides.
@@ -99,6 +99,10 @@ class Raster:
             colours = self._reformatter.reformat(
                 frame, target[1], target[0], format="gbrp", interpolation=EXACT, threads=1
             )
+            if out.strides[-1] == 1:
+                packed = self._packer.reformat(colours, format="rgb24", threads=1)
+                out[:] = _pixels(packed, "rgb24", 3)[: out.shape[0], : out.shape[1]]
+                return
             for channel, index in enumerate((2, 0, 1)):
                 out[..., channel] = plane(colours, index)[: out.shape[0], : out.shape[1]]
 
