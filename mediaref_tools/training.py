@@ -15,14 +15,13 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.dataset.batch import Frame
-from mediaref_tools.dataset.dataset import Dataset, open_dataset
+from mediaref_tools.dataset.dataset import Dataset, location, open_dataset
 from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.errors import FrameError
 from mediaref_tools.extra import extra_module
@@ -51,7 +50,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
     Not for use by two threads at once.
 
     Attributes:
-        path: What `open_dataset` opens.
+        path: What `open_dataset` opens: a path, or the uri of a dataset.
         topics: Names, in the order of the frames.
     """
 
@@ -67,7 +66,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
         """Count the frames; nothing is decoded and nothing stays open.
 
         Args:
-            dataset: The path of a dataset, log or table, or one that is open: it is opened anew.
+            dataset: What `open_dataset` opens, or a dataset that is open: it is opened anew.
             topics: Names; all by default.
             transform: Called with each image tensor. Workers that are spawned need one that can be pickled.
             allow, storage_options: As in `open_dataset`.
@@ -78,7 +77,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
             MediarefError: As `open_dataset`.
         """
         extra_module("torch", "torch")
-        self.path = Path(dataset.path if isinstance(dataset, Dataset) else dataset).absolute()
+        self.path = location(dataset.path if isinstance(dataset, Dataset) else dataset)
         self._transform = transform
         self._allow = (allow,) if isinstance(allow, (str, os.PathLike)) else tuple(allow)
         self._storage_options = storage_options

@@ -21,14 +21,17 @@ from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.looks import PixelFormat
 from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.dataset.refindex import TABLE_SUFFIXES, RefIndex, logged_refs, tabled_refs
+from mediaref_tools.dataset.segmentfiles import LocalSegments, RemoteSegments, SegmentFiles
 from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.errors import DatasetError, FrameError, LogNotFound, TopicError
 from mediaref_tools.media.crew import Crew
 from mediaref_tools.media.gopdecoder import GopDecoders
+from mediaref_tools.media.pieces import Fetched
 from mediaref_tools.media.storage import StorageOptions
 from mediaref_tools.media.trust import Trust, inside
+from mediaref_tools.media.uri import file_path, scheme, shown
 
-__all__ = ["Dataset", "open_dataset"]
+__all__ = ["Dataset", "location", "open_dataset"]
 
 _TICKS = 16  # how many steps `sync` decodes at a time
 
@@ -41,34 +44,41 @@ class Dataset(Mapping[str, Topic]):
     Those that were converted come first, then those that were kept in the log and can be read from there.
 
     Attributes:
-        path: The dataset's folder; the log's or table's path where it is none.
+        path: The dataset's folder; the log's or table's path where it is none; the uri of a dataset that is elsewhere.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | str,
         topics: Mapping[str, Topic],
         manifest: Manifest | None,
         on_close: Callable[[], object],
         again: Callable[[], Dataset],
+        files: RemoteSegments | None = None,
     ) -> None:
-        """`on_close` closes what is open, `again` opens the same in another process."""
+        """`on_close` closes what is open, `again` opens the same in another process; `files` are what is fetched."""
         self.path = path
         self._manifest = manifest
         self._topics = dict(topics)
-        self._on_close, self._again = on_close, again
+        self._on_close, self._again, self._files = on_close, again, files
 
     def __reduce__(self) -> tuple[Callable[[], Dataset], tuple[()]]:
         return self._again, ()
 
     def __repr__(self) -> str:
-        return f"Dataset({str(self.path)!r}, {len(self)} topics)"
+        path = self.path if isinstance(self.path, Path) else shown(self.path)
+        return f"Dataset({str(path)!r}, {len(self)} topics)"
 
     def __getitem__(self, name: str) -> Topic:
         try:
             return self._topics[name]
         except KeyError:
             known = ", ".join(self._topics) or "none"
+            if self._files is not None and any(name == kept.topic and kept.readable for kept in self.manifest.kept):
+                raise TopicError(
+                    f"topic {name!r} was kept in the log, which is read on this machine only: copy the dataset: "
+                    f"{self._files.name}"
+                ) from None
             raise TopicError(f"no converted topic {name!r}; there is: {known}") from None
 
     def __iter__(self) -> Iterator[str]:
@@ -87,6 +97,14 @@ class Dataset(Mapping[str, Topic]):
         if self._manifest is None:
             raise DatasetError(f"no dataset but references in a log or table: there is no manifest: {self.path}")
         return self._manifest
+
+    @property
+    def fetched(self) -> Fetched:
+        """What segments cost so far in requests and bytes, in this process; nothing where they are on this machine.
+
+        The manifest and the frames table are not counted.
+        """
+        return self._files.fetched if self._files is not None else Fetched(0, 0)
 
     @property
     def start_ns(self) -> int:
@@ -171,23 +189,30 @@ def open_dataset(
     storage_options: StorageOptions | None = None,
     threads: int | None = None,
 ) -> Dataset:
-    """Open a dataset folder that `convert` made, or any log or table that holds references.
+    """Open a dataset folder that `convert` made, here or on a server, or any log or table that holds references.
 
     A log may hold typed records, `std_msgs/String` messages of JSON, or JSON messages with a MediaRef in them. A table
     is parquet, CSV or JSON with a column `struct<uri, pts_ns>`, or with columns `uri` and `pts_ns`.
 
     The references are not trusted: they are followed inside the folder of the dataset, log or table only.
 
+    A dataset's folder may be the uri of any storage that fsspec knows: the manifest is fetched, of the frames table the
+    columns that are asked for, of the segments the packets that are decoded: all that a call needs at once, and what
+    follows while somebody goes through frames in order. 64 MiB of them are held. Logs and tables are local, and so must
+    a dataset be whose kept topics are wanted.
+
     Args:
-        path: The dataset, log or table.
+        path: The dataset, log or table; a dataset's uri.
         allow: What else references may name: folders; schemes with their colon ("s3:"); beginnings of addresses
             ("https://host/data"); "*" for everything. A dataset's own segments always lie in its folder.
-        storage_options: For fsspec, where references name addresses that are allowed.
+        storage_options: For fsspec, where the path is a uri, or references name addresses that are allowed.
         threads: How many decode at once, for all topics together; None for one a core that this process may use.
 
     Raises:
         DatasetError: It is none, it is not whole, or it holds no references.
         LogError: It is a log that can't be read.
+        MediaError: A storage does not give it, or can't be asked.
+        ExtraError: Its storage needs a package that is not installed.
         RefError: A table's row holds no reference.
         FrameError: Less than one thread.
 
@@ -208,41 +233,72 @@ def open_dataset(
     """
     if not isinstance(allow, str | os.PathLike):
         allow = tuple(allow)
-    path = Path(path)
-    again = partial(open_dataset, path.absolute(), allow=allow, storage_options=storage_options, threads=threads)
+    place = location(path)
+    again = partial(open_dataset, place, allow=allow, storage_options=storage_options, threads=threads)
+    if isinstance(place, str):
+        with ExitStack() as opened:
+            return _converted(place, again, storage_options, threads, opened)
+    path = Path(path) if not scheme(os.fspath(path)) else place
     if not os.path.lexists(path):
         raise LogNotFound(f"no such file or folder: {path}")
     with ExitStack() as opened:
-        one = partial(partial, _topic, again)
-        crew = Crew(threads)
-        opened.callback(crew.close)
-        topics: dict[str, Topic] = {}
-        manifest = None
         if path.is_dir() and ((path / MANIFEST).exists() or not _is_log_folder(path)):
-            manifest = Manifest.read(path)
-            table = FramesTable(path)
-            opened.callback(table.close)
-            decoders = GopDecoders(crew.threads)
-            opened.callback(decoders.close)
-            for entry in manifest.topics:
-                index = TableIndex(path, entry, table)
-                topics[entry.topic] = Topic(
-                    entry.topic, index, SegmentSource(path, index, crew, decoders), one(entry.topic)
-                )
-            kept = KeptLog(inside(path, manifest.log), manifest.settings.opening)
-            opened.callback(kept.close)
-            for each in manifest.kept:
-                if each.readable:
-                    told = KeptIndex(kept, each.topic, each.messages)
-                    topics[each.topic] = Topic(each.topic, told, KeptSource(kept, each.topic, told), one(each.topic))
-        else:
-            found = tabled_refs(path) if path.suffix in TABLE_SUFFIXES else logged_refs(path)
-            trust = Trust(path.absolute().parent, allow)
-            for name, refs in found.items():
-                source = MediaSource(name, refs.uris, refs.pts_ns, trust, storage_options, threads)
-                opened.callback(partial(MediaSource.close, source))
-                topics[name] = Topic(name, RefIndex(refs, source), source, one(name))
-        return Dataset(path, topics, manifest, opened.pop_all().close, again)
+            return _converted(path, again, None, threads, opened)
+        topics: dict[str, Topic] = {}
+        found = tabled_refs(path) if path.suffix in TABLE_SUFFIXES else logged_refs(path)
+        trust = Trust(path.absolute().parent, allow)
+        for name, refs in found.items():
+            source = MediaSource(name, refs.uris, refs.pts_ns, trust, storage_options, threads)
+            opened.callback(partial(MediaSource.close, source))
+            topics[name] = Topic(name, RefIndex(refs, source), source, partial(_topic, again, name))
+        return Dataset(path, topics, None, opened.pop_all().close, again)
+
+
+def location(path: str | os.PathLike[str]) -> Path | str:
+    """Where a dataset, log or table is: an absolute path, or the uri of a storage. A path object is never a uri.
+
+    Raises:
+        RefError: A malformed file URI.
+    """
+    if not isinstance(path, str) or not scheme(path):
+        return Path(path).absolute()
+    local = file_path(path)
+    return path if local is None else Path(local)
+
+
+def _converted(
+    folder: Path | str,
+    again: Callable[[], Dataset],
+    storage_options: StorageOptions | None,
+    threads: int | None,
+    opened: ExitStack,
+) -> Dataset:
+    """Open a dataset folder; what is to be closed is `opened`."""
+    crew = Crew(threads)
+    opened.callback(crew.close)
+    manifest = Manifest.read(folder, storage_options)
+    table = FramesTable(folder, storage_options)
+    opened.callback(table.close)
+    decoders = GopDecoders(crew.threads)
+    opened.callback(decoders.close)
+    remote = None if isinstance(folder, Path) else RemoteSegments(folder, storage_options, manifest)
+    if remote is not None:
+        opened.callback(remote.close)
+    files: SegmentFiles = remote or LocalSegments(Path(folder))
+    topics: dict[str, Topic] = {}
+    for entry in manifest.topics:
+        index = TableIndex(files.name, entry, table)
+        source = SegmentSource(files, index, crew, decoders)
+        topics[entry.topic] = Topic(entry.topic, index, source, partial(_topic, again, entry.topic))
+    if isinstance(folder, Path):
+        kept = KeptLog(inside(folder, manifest.log), manifest.settings.opening)
+        opened.callback(kept.close)
+        for each in manifest.kept:
+            if each.readable:
+                told = KeptIndex(kept, each.topic, each.messages)
+                there = KeptSource(kept, each.topic, told)
+                topics[each.topic] = Topic(each.topic, told, there, partial(_topic, again, each.topic))
+    return Dataset(folder, topics, manifest, opened.pop_all().close, again, remote)
 
 
 def _topic(again: Callable[[], Dataset], name: str) -> Topic:
