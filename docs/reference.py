@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "media.videobatch.VideoMetadata",
     ),
     "Datasets": (
-        "dataset.dataset.open_dataset",
+        "dataset.opening.open_dataset",
         "dataset.dataset.Dataset",
         "dataset.topic.Topic",
         "dataset.batch.Frame",

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from mediaref_tools.conversion.batch import BatchEntry, BatchReport, convert_folder
     from mediaref_tools.conversion.conversion import convert
     from mediaref_tools.dataset.batch import Frame, FrameBatch
-    from mediaref_tools.dataset.dataset import Dataset, open_dataset
+    from mediaref_tools.dataset.dataset import Dataset
     from mediaref_tools.dataset.manifest import Manifest, Settings
+    from mediaref_tools.dataset.opening import open_dataset
     from mediaref_tools.dataset.topic import Topic
     from mediaref_tools.episode import Episode, EpisodeGroup, EpisodePictures, open_episode
     from mediaref_tools.errors import MediarefError
@@ -91,7 +92,7 @@ _WHERE = {
     "VerifyReport": "report",
     "convert": "conversion.conversion",
     "decode_column": "media.columns",
-    "open_dataset": "dataset.dataset",
+    "open_dataset": "dataset.opening",
     "to_refs": "media.columns",
     "verify": "proof.verification",
 }

@@ -17,8 +17,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.dataset.dataset import Dataset, open_dataset
+from mediaref_tools.dataset.dataset import Dataset
 from mediaref_tools.dataset.manifest import Manifest
+from mediaref_tools.dataset.opening import open_dataset
 from mediaref_tools.errors import DatasetError, FrameError, TopicError, TrustError
 from mediaref_tools.media.opening import open_still
 from mediaref_tools.media.trust import inside

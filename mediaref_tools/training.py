@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mediaref_tools.dataset.batch import Frame
 from mediaref_tools.dataset.dataset import Dataset
+from mediaref_tools.dataset.opening import location
 from mediaref_tools.dataset.shelf import Shelf
 from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.errors import FrameError
@@ -50,7 +51,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
     Not for use by two threads at once.
 
     Attributes:
-        path: What `open_dataset` opens: an absolute path, or an address.
+        path: What `open_dataset` opens: a path, or the uri of a dataset.
         topics: Names, in the order of the frames.
     """
 
@@ -67,7 +68,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
         """Count the frames; nothing is decoded and nothing stays open.
 
         Args:
-            dataset: The path of a dataset, log or table, or one that is open: it is opened anew.
+            dataset: What `open_dataset` opens, or a dataset that is open: it is opened anew.
             topics: Names; all by default.
             transform: Called with each image tensor. Workers that are spawned need one that can be pickled.
             allow, storage_options, threads: As in `open_dataset`. With several workers, one thread each is enough.
@@ -78,7 +79,7 @@ class FrameDataset(_MapStyle):  # type: ignore[misc]
             MediarefError: As `open_dataset`.
         """
         extra_module("torch", "torch")
-        self.path = Shelf.resolved(dataset)
+        self.path = location(dataset.path if isinstance(dataset, Dataset) else dataset)
         self._transform = transform
         allow = (allow,) if isinstance(allow, (str, os.PathLike)) else tuple(allow)
         self._shelf = Shelf(1, {"allow": allow, "storage_options": storage_options, "threads": threads})

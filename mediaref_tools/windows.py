@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex, TypedDict
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from mediaref_tools.dataset.dataset import Dataset
 from mediaref_tools.dataset.looks import PixelFormat
+from mediaref_tools.dataset.opening import location
 from mediaref_tools.dataset.prefetch import prefetched
 from mediaref_tools.dataset.shelf import Shelf
 from mediaref_tools.dataset.topic import Topic
@@ -45,7 +47,7 @@ class Window(TypedDict):
 class _Run(NamedTuple):
     """The windows of one dataset: their number, and the first frame of the first one."""
 
-    path: str
+    path: Path | str
     windows: int
     first: int
 
@@ -114,7 +116,7 @@ class Windows(Sequence[Window]):
         self._size, self._format = size, format
         if isinstance(datasets, (str, os.PathLike, Dataset)):
             datasets = (datasets,)
-        self._runs = [self._run(Shelf.resolved(dataset)) for dataset in datasets]
+        self._runs = [self._run(location(each.path if isinstance(each, Dataset) else each)) for each in datasets]
         self._ends = np.cumsum([run.windows for run in self._runs], dtype=np.int64)
         self.close()
 
@@ -216,7 +218,7 @@ class Windows(Sequence[Window]):
         """Close what this process opened. Asking for a window opens it again."""
         self._shelf.close()
 
-    def _run(self, path: str) -> _Run:
+    def _run(self, path: Path | str) -> _Run:
         dataset = self._shelf.opened(path)
         topics = [dataset[name] for name in self.topics]
         times = topics[0].log_times_ns

@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -77,6 +77,7 @@ class FileServer(Traffic):
         self.chunked = False
         self.failing_after: int | None = None
         self.posted: dict[str, bytes] = {}
+        self.gate: threading.Barrier | None = None
         self.stopping = threading.Event()
         self.headers: list[dict[str, str]] = []
         self._server = _Server(("127.0.0.1", 0), self)
@@ -86,6 +87,16 @@ class FileServer(Traffic):
     def url(self) -> str:
         """Without a slash at its end."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @contextmanager
+    def together(self, count: int) -> Iterator[None]:
+        """Answer nothing until `count` requests wait for it; fail where they don't come within 20 seconds."""
+        self.gate = threading.Barrier(count, timeout=20)
+        try:
+            yield
+            assert not self.gate.broken
+        finally:
+            self.gate = None
 
     def stop(self) -> None:
         """Stop for good: open connections are cut, and later ones refused. Safe to call again."""
@@ -166,6 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, path, self.headers.get("Range"))
         owner.requests.append(request)
         owner.headers.append(dict(self.headers))
+        if owner.gate is not None:
+            with suppress(threading.BrokenBarrierError):
+                owner.gate.wait()
         if owner.delay:
             owner.stopping.wait(owner.delay)
         if owner.failing_after is not None and len(owner.requests) > owner.failing_after:
@@ -287,7 +301,8 @@ def s3_server(files: Mapping[str, bytes]) -> Iterator[S3Server]:
     server = S3Server()
     try:
         filesystem = s3fs.S3FileSystem(**server.options)
-        filesystem.mkdir("bucket")
+        with suppress(FileExistsError):  # moto's are all one in a process
+            filesystem.mkdir("bucket")
         for name, content in files.items():
             filesystem.pipe(f"bucket/{name}", content)
         server.forget()

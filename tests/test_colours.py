@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mediaref_tools.conversion.conversion import convert
-from mediaref_tools.dataset.dataset import open_dataset
 from mediaref_tools.dataset.manifest import Settings
+from mediaref_tools.dataset.opening import open_dataset
 from mediaref_tools.export.export import export_frames
 from mediaref_tools.media.video import VideoDecoder
 from mediaref_tools.play.stage import Stage

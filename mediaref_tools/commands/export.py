@@ -69,7 +69,7 @@ def command(
     """
     from mediaref_tools.commands.bars import progress_bar
     from mediaref_tools.commands.consoles import echo_json
-    from mediaref_tools.dataset.dataset import open_dataset
+    from mediaref_tools.dataset.opening import open_dataset
     from mediaref_tools.export.export import export_frames
 
     with open_dataset(dataset, allow=allow) as opened:

@@ -68,7 +68,7 @@ def command(
     Where standard output is no terminal, N frames are printed as text and nothing waits. NO_COLOR, FORCE_COLOR and
     CLICOLOR_FORCE are heeded.
     """
-    from mediaref_tools.dataset.dataset import open_dataset
+    from mediaref_tools.dataset.opening import open_dataset
     from mediaref_tools.errors import FrameError
     from mediaref_tools.play.player import play
     from mediaref_tools.selection import select

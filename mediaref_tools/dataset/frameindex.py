@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -86,7 +85,8 @@ class TableIndex:
     A table that does not fit its manifest raises `DatasetError` when the column at fault is read.
     """
 
-    def __init__(self, dataset: Path, entry: TopicEntry, table: FramesTable) -> None:
+    def __init__(self, dataset: str, entry: TopicEntry, table: FramesTable) -> None:
+        """`dataset` is what messages call the folder."""
         self.entry = entry
         self._dataset, self._table = dataset, table
 

@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mediaref_tools.dataset.layout import FRAMES, topic_folder
-from mediaref_tools.errors import DatasetError
+from mediaref_tools.errors import DatasetError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message
+from mediaref_tools.media.storage import StorageOptions, open_remote
+from mediaref_tools.media.uri import member, shown
 
 __all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status", "told_by"]
 
@@ -180,15 +182,20 @@ def _rows(table: pa.Table) -> Iterator[FrameRow]:
 class FramesTable:
     """An open frames table. Reads one row group (at most one segment's rows) at a time; any thread may ask."""
 
-    def __init__(self, dataset: Path) -> None:
-        """Open the table of a dataset folder.
+    def __init__(self, dataset: Path | str, storage_options: StorageOptions | None = None) -> None:
+        """Open the table of a dataset folder; of one that a uri names, only the columns that are asked for are fetched.
 
         Raises:
             DatasetError: There is none, or its columns are not the table's.
+            MediarefError: The uri's storage does not give it.
         """
-        path = dataset / FRAMES
+        path = dataset / FRAMES if isinstance(dataset, Path) else shown(member(dataset, FRAMES))
         try:
-            self._file = pq.ParquetFile(path)
+            # Arrow does not close a file that it did not open.
+            self._stream = None if isinstance(dataset, Path) else open_remote(member(dataset, FRAMES), storage_options)
+            self._file = pq.ParquetFile(path if self._stream is None else self._stream)
+        except MediarefError:
+            raise
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(f"frames table can't be read: {error}: {path}") from error
         self._lacks_framing = self._file.schema_arrow.equals(_FORMAT_1)
@@ -244,6 +251,8 @@ class FramesTable:
             with self._lock:  # a ParquetFile is not for two threads at once
                 asked = None if columns is None else [name for name in columns if self._has(name)]
                 table = self._file.read_row_groups(groups, columns=asked, use_threads=False)
+        except MediarefError:
+            raise
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
         if self._lacks_framing and (columns is None or SCHEMA.names[_FRAMING] in columns):
@@ -270,3 +279,5 @@ class FramesTable:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if self._stream is not None:
+            self._stream.close()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol, cast
 
 import av
@@ -18,6 +17,7 @@ from mediaref_tools.dataset.frameindex import TableIndex
 from mediaref_tools.dataset.looks import Facts, Look
 from mediaref_tools.dataset.pictures import PictureReader
 from mediaref_tools.dataset.rendering import Renderer
+from mediaref_tools.dataset.segmentfiles import Part, SegmentFiles
 from mediaref_tools.errors import DatasetError, FrameError, ImageError, MediaError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.media.crew import Crew, Tools
@@ -25,10 +25,11 @@ from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.media.gop import Group, PacketTable
 from mediaref_tools.media.gopdecoder import GopDecoders
 from mediaref_tools.media.opening import open_still
-from mediaref_tools.media.packetfile import PacketFile
+from mediaref_tools.media.packetfile import PacketReader
+from mediaref_tools.media.readahead import ReadAhead
 from mediaref_tools.media.still import Still
 from mediaref_tools.media.storage import StorageOptions
-from mediaref_tools.media.trust import Trust, inside
+from mediaref_tools.media.trust import Trust
 from mediaref_tools.media.video import VideoDecoder
 from mediaref_tools.pixels.raster import Format, Raster, VideoFormat
 
@@ -74,9 +75,15 @@ class SegmentSource:
     """Frames of a converted topic. Any thread may ask."""
 
     def __init__(
-        self, dataset: Path, index: TableIndex, crew: Crew, decoders: GopDecoders, *, quick_colours: bool = False
+        self,
+        files: SegmentFiles,
+        index: TableIndex,
+        crew: Crew,
+        decoders: GopDecoders,
+        *,
+        quick_colours: bool = False,
     ) -> None:
-        self._dataset, self._index = dataset, index
+        self._files, self._index = files, index
         self._crew, self._decoders = crew, decoders
         self._renderers, self._pictures = Tools(partial(Renderer, quick=quick_colours)), Tools(PictureReader)
         self._tables: dict[int, PacketTable] = {}
@@ -94,21 +101,38 @@ class SegmentSource:
         ]
         tasks: list[Callable[[], None]] = []
         groups: list[Callable[[int], None]] = []
-        for segment in np.unique(segments[indices]).tolist():
+        tasks += [partial(self._embedded, each) for each in wanted if segments[each.place] < 0]
+        parts = self._parts(indices)
+        for segment, part in parts.items():
             mine = [wanted[at] for at in np.flatnonzero(segments[indices] == segment).tolist()]
-            if segment < 0:
-                tasks += [partial(self._embedded, each) for each in mine]
-                continue
             numbers = np.searchsorted(members[segment], [each.place for each in mine]).tolist()
-            if holds_files(self._index.entry.segments[segment]):
-                tasks += [
-                    partial(self._file, segment, number, each) for number, each in zip(numbers, mine, strict=True)
-                ]
-                continue
             numbered = dict(zip(numbers, mine, strict=True))
-            groups += [partial(self._group, segment, group, numbered) for group in self._table(segment).groups(numbers)]
+            if holds_files(part.segment):
+                tasks += [partial(self._file, segment, number, each) for number, each in numbered.items()]
+            else:
+                groups += [partial(self._group, segment, group, numbered) for group in part.groups]
         threads = max(1, self._crew.threads // max(1, len(groups) + len(tasks)))
-        self._crew.run([*(partial(group, threads) for group in groups), *tasks])
+        with self._files.held(parts.values()):
+            if self._files.is_remote:
+                self._files.ask(self._parts(self._next.after(indices)).values())
+            self._crew.run([*(partial(group, threads) for group in groups), *tasks])
+
+    def _parts(self, indices: NDArray[np.int64]) -> dict[int, Part]:
+        """What is decoded of each segment for some frames; a frame that is a file is a group of its own."""
+        segments, members = self._index.places
+        parts: dict[int, Part] = {}
+        for segment in np.unique(segments[indices]).tolist():
+            if segment < 0:
+                continue
+            numbers = np.searchsorted(members[segment], indices[segments[indices] == segment]).tolist()
+            entry, table = self._index.entry.segments[segment], self._table(segment)
+            files = [Group(number, (number,)) for number in numbers] if holds_files(entry) else None
+            parts[segment] = Part(entry, table, table.groups(numbers) if files is None else files)
+        return parts
+
+    @cached_property
+    def _next(self) -> ReadAhead:
+        return ReadAhead(np.flatnonzero(self._index.keyframes), len(self._index))
 
     def _group(self, segment: int, group: Group, wanted: dict[int, _Wanted], threads: int) -> None:
         with self._renderers.one() as renderer, self._open(segment) as file:
@@ -132,11 +156,11 @@ class SegmentSource:
                 pictures.into(image, wanted.look, wanted.out, wanted.size)
         except (ImageError, MediaError) as error:
             raise DatasetError(
-                f"{self._index.entry.topic} frame {wanted.place} is damaged: {error}: {self._dataset}"
+                f"{self._index.entry.topic} frame {wanted.place} is damaged: {error}: {self._files.name}"
             ) from error
 
-    def _open(self, segment: int) -> PacketFile:
-        return PacketFile(inside(self._dataset, self._index.entry.segments[segment].uri), "segment", DatasetError)
+    def _open(self, segment: int) -> PacketReader:
+        return self._files.open(self._index.entry.segments[segment])
 
     def _table(self, segment: int) -> PacketTable:
         if segment not in self._tables:

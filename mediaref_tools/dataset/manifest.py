@@ -10,8 +10,10 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mediaref_tools.dataset.layout import MANIFEST
-from mediaref_tools.errors import DatasetError
+from mediaref_tools.errors import DatasetError, MediarefError
 from mediaref_tools.log import OpenOptions, RecordKind
+from mediaref_tools.media.storage import StorageOptions, open_remote
+from mediaref_tools.media.uri import member, shown
 from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.report import KeptTopic, LossReport
 
@@ -34,6 +36,7 @@ Codec = Literal["h264", "av1", "copy", "lossless"]
 SegmentCodec = Literal["h264", "h265", "vp9", "av1", "ffv1", "mjpeg", "png"]
 
 
+_MOST_BYTES: Final = 2**28  # of what a server sends
 _COPIED: Final = {"copy": frozenset({"image/jpeg", "image/png"}), "lossless": frozenset({"image/jpeg"})}
 
 
@@ -204,19 +207,27 @@ class Manifest(_Model):
     warnings: tuple[str, ...]
 
     @classmethod
-    def read(cls, dataset: Path) -> Manifest:
+    def read(cls, dataset: Path | str, storage_options: StorageOptions | None = None) -> Manifest:
         """Read a dataset's manifest.
+
+        Args:
+            dataset: Its folder; a `str` is a uri.
+            storage_options: For fsspec.
 
         Raises:
             DatasetError: There is none, or it is not one that this version can read.
+            MediarefError: The uri's storage does not give it.
         """
-        path = dataset / MANIFEST
+        path = dataset / MANIFEST if isinstance(dataset, Path) else shown(member(dataset, MANIFEST))
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(_content(dataset, storage_options))
         except FileNotFoundError:
+            name = dataset if isinstance(dataset, Path) else shown(dataset)
             raise DatasetError(
-                f"no {MANIFEST}: a dataset is a folder that `mediaref convert LOG --out FOLDER` made: {dataset}"
+                f"no {MANIFEST}: a dataset is a folder that `mediaref convert LOG --out FOLDER` made: {name}"
             ) from None
+        except MediarefError:
+            raise
         except OSError as error:
             raise DatasetError(f"{MANIFEST} can't be read: {error.strerror or error}: {path}") from error
         except ValidationError as error:
@@ -230,3 +241,14 @@ class Manifest(_Model):
     def write(self, dataset: Path) -> None:
         """Write it into a dataset folder."""
         (dataset / MANIFEST).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _content(dataset: Path | str, storage_options: StorageOptions | None) -> bytes:
+    if isinstance(dataset, Path):
+        return (dataset / MANIFEST).read_bytes()
+    uri = member(dataset, MANIFEST)
+    with open_remote(uri, storage_options) as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise DatasetError(f"{MANIFEST} is larger than {_MOST_BYTES} bytes: {shown(uri)}")
+    return data

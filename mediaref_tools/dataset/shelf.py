@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mediaref_tools.dataset.dataset import Dataset, open_dataset
-from mediaref_tools.media.uri import scheme
+from mediaref_tools.dataset.dataset import Dataset
+from mediaref_tools.dataset.opening import open_dataset
 
 __all__ = ["Shelf"]
 
@@ -27,14 +27,14 @@ class Shelf:
             options: For `open_dataset`.
         """
         self._limit, self._options = limit, dict(options)
-        self._open: OrderedDict[str, Dataset] = OrderedDict()
+        self._open: OrderedDict[Path | str, Dataset] = OrderedDict()
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": OrderedDict(), "_process": 0}
 
-    def opened(self, path: str) -> Dataset:
-        """A dataset, as `resolved` has its path.
+    def opened(self, path: Path | str) -> Dataset:
+        """A dataset, by its `location`.
 
         Raises:
             MediarefError: As `open_dataset`.
@@ -55,9 +55,3 @@ class Shelf:
         """Close what this process opened. Asking opens it again."""
         while self._open and self._process == os.getpid():
             self._open.popitem()[1].close()
-
-    @staticmethod
-    def resolved(dataset: str | os.PathLike[str] | Dataset) -> str:
-        """The path of a dataset, right wherever a process may be; addresses as they are."""
-        path = os.fspath(dataset.path if isinstance(dataset, Dataset) else dataset)
-        return path if scheme(path) else str(Path(path).absolute())

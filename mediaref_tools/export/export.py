@@ -141,9 +141,9 @@ def _no_frames(dataset: Dataset, names: list[str], start_ns: int | None, stop_ns
     return f"no frame lies{since}{until}: their log times are {first_ns} to {last_ns}: {dataset.path}"
 
 
-def _refuse_inside(dataset: Path, out: Path) -> None:
-    if not dataset.is_dir():
-        return  # a log or table: its references' media is not replaced, as the output must not exist
+def _refuse_inside(dataset: Path | str, out: Path) -> None:
+    if not isinstance(dataset, Path) or not dataset.is_dir():
+        return  # elsewhere; or a log or table: its references' media is not replaced, as the output must not exist
     inside, target = dataset.resolve(), out.resolve()
     if target.is_relative_to(inside) or inside.is_relative_to(target):
         raise OutputError(f"an export can't go into its dataset, or around it: choose another folder: {out}")

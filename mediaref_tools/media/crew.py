@@ -43,6 +43,11 @@ class Crew:
         self._process = os.getpid()
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called in this process."""
+        return self._closed and self._process == os.getpid()
+
     def __getstate__(self) -> int:
         return self.threads
 
@@ -80,8 +85,13 @@ class Crew:
         if failed:
             raise failed[min(failed)]
 
+    def start(self, task: Callable[[], None]) -> None:
+        """Run a task beside the caller, who goes on; once closed, before he does. What it raises is nobody's."""
+        if not self._helpers(task, 1):
+            task()
+
     def _helpers(self, work: Callable[[], None], count: int) -> list[Future[None]]:
-        if count < 1:
+        if count < 1 or self.threads == 1:
             return []
         if self._process != os.getpid():  # a fork has none of its parent's threads, and maybe a lock that stays held
             self._start()
@@ -90,7 +100,10 @@ class Crew:
                 return []
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.threads - 1, thread_name_prefix="mediaref-decode")
-            return [self._pool.submit(work) for _ in range(count)]
+            try:
+                return [self._pool.submit(work) for _ in range(count)]
+            except RuntimeError:  # the interpreter is about to end
+                return []
 
     def close(self) -> None:
         """End the threads; what is asked for later is done by the caller's own. Safe to call again."""
@@ -122,7 +135,18 @@ class Tools(Generic[Tool]):
         try:
             yield tool
         finally:
-            self._spare.append(tool)
+            self.put(tool)
+
+    def put(self, tool: Tool) -> None:
+        """Add one that was made elsewhere."""
+        self._spare.append(tool)
+
+    def taken(self) -> list[Tool]:
+        """All that nobody uses, which are not given out any more."""
+        found = list[Tool]()
+        while self._spare:
+            found.append(self._spare.pop())
+        return found
 
 
 def _cores() -> int:

@@ -56,7 +56,7 @@ class PacketTable:
         """
         self.coding, self.offset, self.size = coding, offset, size
         self.shown = shown
-        self._keyframes = np.flatnonzero(keyframe)
+        self.keyframes = np.flatnonzero(keyframe)
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -64,16 +64,16 @@ class PacketTable:
     def groups(self, wanted: Sequence[int] | NDArray[np.int64]) -> list[Group]:
         """Frames by the keyframe from which they are decoded; `wanted` is ascending, each once."""
         numbers = np.asarray(wanted, dtype=np.int64)
-        at = np.searchsorted(self._keyframes, numbers, side="right") - 1
+        at = np.searchsorted(self.keyframes, numbers, side="right") - 1
         # A frame that follows a keyframe and is shown before it needs what lies before that.
-        while (early := (at > 0) & (self.shown[numbers] < self.shown[self._keyframes[at]])).any():
+        while (early := (at > 0) & (self.shown[numbers] < self.shown[self.keyframes[at]])).any():
             at[early] -= 1
-        return [Group(int(self._keyframes[each]), tuple(numbers[at == each].tolist())) for each in np.unique(at)]
+        return [Group(int(self.keyframes[each]), tuple(numbers[at == each].tolist())) for each in np.unique(at)]
 
     def end(self, group: Group) -> int:
         """The number of the first keyframe after a group's last wanted frame; N where there is none."""
-        at = int(np.searchsorted(self._keyframes, group.wanted[-1], side="right"))
-        return int(self._keyframes[at]) if at < len(self._keyframes) else len(self)
+        at = int(np.searchsorted(self.keyframes, group.wanted[-1], side="right"))
+        return int(self.keyframes[at]) if at < len(self.keyframes) else len(self)
 
     @cached_property
     def is_spare(self) -> Callable[[bytes | memoryview], bool]:

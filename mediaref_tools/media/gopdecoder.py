@@ -13,9 +13,10 @@ from typing import cast
 
 import av
 
+from mediaref_tools.errors import MediarefError
 from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.media.gop import Coding, Group, PacketTable
-from mediaref_tools.media.packetfile import PacketFile
+from mediaref_tools.media.packetfile import PacketReader
 
 __all__ = ["GopDecoders"]
 
@@ -65,7 +66,7 @@ class _Decoder:
         """Whether its last frames lay before the wanted ones in their group: somebody is going through it."""
         return self.table is table and self._first == group.first and self._reached < group.wanted[0]
 
-    def frames(self, file: PacketFile, table: PacketTable, group: Group) -> Iterator[tuple[int, av.VideoFrame]]:
+    def frames(self, file: PacketReader, table: PacketTable, group: Group) -> Iterator[tuple[int, av.VideoFrame]]:
         """The wanted frames, in the order in which they are shown."""
         ahead = self.is_ahead(table, group)
         going = ahead or self.was_before(table, group)
@@ -84,8 +85,9 @@ class _Decoder:
             self._fed = number + 1
             if self._strict or number in todo or not table.is_spare(data):
                 yield from self._feed(number, data, todo)
-        if todo and going:
-            for number, data in file.packets(table, self._fed, min(stop + _LINGER, table.end(group))):
+        beyond = min(stop + _LINGER, table.end(group))
+        if todo and going and file.is_near(table, self._fed, beyond):
+            for number, data in file.packets(table, self._fed, beyond):
                 self._fed = number + 1
                 yield from self._feed(number, data, todo)
                 if not todo:
@@ -151,7 +153,7 @@ class GopDecoders:
 
     def decode(
         self,
-        file: PacketFile,
+        file: PacketReader,
         table: PacketTable,
         group: Group,
         threads: int,
@@ -175,6 +177,8 @@ class GopDecoders:
                 for number, frame in decoder.frames(file, table, group):
                     put(number, frame)
                     todo.discard(number)
+            except MediarefError:  # the file can't be read: to read it once more is for the caller to say
+                raise
             except (av.FFmpegError, ValueError) as error:
                 cause = error
             if not todo:

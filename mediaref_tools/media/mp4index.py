@@ -6,15 +6,17 @@ once. Files whose samples are not all alike, or not all shown, are left to those
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import IO
 
 import av
 import numpy as np
 from av.video.stream import VideoStream
 
 from mediaref_tools.media.gop import Coding, PacketTable
+from mediaref_tools.media.mediafile import file_size
 
 __all__ = ["mp4_table"]
 
@@ -24,16 +26,16 @@ _HEADERS_BYTES = 2**28  # of a `moov` box: 100 hours of video have less
 
 
 def mp4_table(
-    path: Path, stream: VideoStream, scan: Callable[[], Iterable[av.Packet[VideoStream]]]
+    file: Path | IO[bytes], stream: VideoStream, scan: Callable[[], Iterable[av.Packet[VideoStream]]] | None
 ) -> PacketTable | None:
-    """The packets of a local MP4 file; None where there may be more to them than the index tells.
+    """The packets of an MP4 file; None where there may be more to them than the index tells.
 
     Args:
-        path: The file.
+        file: The file.
         stream: Its video stream, just opened.
-        scan: Demuxes the stream from its start.
+        scan: Demuxes the stream from its start; None where that costs too much.
     """
-    headers = _headers(path)
+    headers = _headers(file)
     context, index = stream.codec_context, list(stream.index_entries)
     if context.codec.name not in _SELF_CONTAINED or headers is None:
         return None
@@ -42,6 +44,8 @@ def mp4_table(
     if any(count != b"\0\0\0\1" for count in _after(headers, b"stsd", 4)) or b"encv" in headers:
         return None
     if b"ctts" in headers:
+        if scan is None:
+            return None
         packets = [packet for packet in scan() if packet.size]
         rows = [(p.pos, p.size, bool(p.is_keyframe), p.pts) for p in packets if not (p.is_discard or p.is_corrupt)]
         if len(rows) != len(index) or any(value is None for row in rows for value in row):
@@ -56,24 +60,29 @@ def mp4_table(
     return PacketTable(coding, offset, size, keyframe, shown)
 
 
-def _headers(path: Path) -> bytes | None:
+def _headers(file: Path | IO[bytes]) -> bytes | None:
     """The content of the `moov` box; None where there is none alone: fragments have headers of their own."""
-    found = None
-    with path.open("rb") as file:
-        for kind, at, length in _boxes(file.fileno(), path.stat().st_size):
-            if kind == b"moof" or (kind == b"moov" and (found is not None or length > _HEADERS_BYTES)):
-                return None
-            if kind == b"moov":
-                file.seek(at)
-                found = file.read(length)
+    found, end = None, file_size(file)
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+        at = stream.tell()
+        try:
+            for kind, begin, length in _boxes(stream, end):
+                if kind == b"moof" or (kind == b"moov" and (found is not None or length > _HEADERS_BYTES)):
+                    return None
+                if kind == b"moov":
+                    stream.seek(begin)
+                    found = stream.read(length)
+        finally:
+            stream.seek(at)
     return found
 
 
-def _boxes(descriptor: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(stream: IO[bytes], end: int) -> Iterator[tuple[bytes, int, int]]:
     """Kind, begin and length of the content of a file's boxes (ISO/IEC 14496-12, 4.2)."""
     at = 0
     while at + 8 <= end:
-        head = os.pread(descriptor, 16, at)
+        stream.seek(at)
+        head = stream.read(16)
         length, skip = int.from_bytes(head[:4], "big"), 8
         if length == 1:
             length, skip = int.from_bytes(head[8:16], "big"), 16

@@ -173,10 +173,19 @@ class Packets:
         return list(range(len(found))) if self.counts else sorted(set(found))
 
     def table(self) -> PacketTable | None:
-        """Where the packets of a local MP4 file lie; None where that can't be told. The place in the file is lost."""
-        if not isinstance(self._file, Path) or not self._format.startswith("mov"):
+        """Where the packets of an MP4 file lie; None where that can't be told. The place in the file is lost.
+
+        Of a file that is not local, headers alone are read.
+
+        Raises:
+            MediaError: They can't be.
+        """
+        if not self._format.startswith("mov"):
             return None
         try:
+            if not isinstance(self._file, Path):
+                with self._checked():
+                    return mp4_table(self._file, self.stream, None)
             self._to_start()
             return mp4_table(self._file, self.stream, self._demuxed)
         except (*_DAMAGE, OSError):

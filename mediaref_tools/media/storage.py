@@ -9,26 +9,32 @@ import contextlib
 import io
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import threading
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from mediaref_tools.errors import ExtraError, MediaError, MediaNotFound, MediarefError, RefError
+from mediaref_tools.errors import MediaError, MediaNotFound, RefError
 from mediaref_tools.image import sniff
 from mediaref_tools.limits import MAX_STILL_BYTES
+from mediaref_tools.media.crew import Tools
+from mediaref_tools.media.failures import StorageOptions, explained
 from mediaref_tools.media.ranges import RangedFile
-from mediaref_tools.media.uri import address, file_path, redacted, scheme, shown
+from mediaref_tools.media.uri import address, file_path, scheme, shown
 
-__all__ = ["StorageOptions", "exists", "explained", "local_file", "open_remote", "read_bytes"]
-
-StorageOptions = Mapping[str, Any]
+__all__ = [
+    "Ranges",
+    "StorageOptions",
+    "exists",
+    "local_file",
+    "open_ranges",
+    "open_remote",
+    "ranged_file",
+    "read_bytes",
+]
 
 _HEAD_BYTES = 512
 _COPIED_BYTES = 2**20  # at a time
 _CONNECT_SECONDS, _SILENT_SECONDS = 30.0, 60.0
-_SECRET_LETTERS = 4  # fewer hide nothing, and are in too many words
-_ABSENT = (404, 410)
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "hf": "hf"}
 
 
 def local_file(uri: str) -> Path | None:
@@ -108,8 +114,43 @@ def open_remote(uri: str, storage_options: StorageOptions | None = None) -> IO[b
         MediaNotFound: There is no such file.
         MediaError: It can't be read.
     """
+    return _opened(uri, storage_options, None)
+
+
+def _opened(uri: str, storage_options: StorageOptions | None, limit: int | None) -> IO[bytes]:
+    return ranged_file(open_ranges(uri, storage_options, limit))
+
+
+def ranged_file(ranges: Ranges) -> IO[bytes]:
+    """A file that reads ranges, which it closes."""
+    return cast("IO[bytes]", RangedFile(ranges.fetch, ranges.size, ranges.close))
+
+
+def open_ranges(uri: str, storage_options: StorageOptions | None = None, limit: int | None = None) -> Ranges:
+    """Open a file of any scheme that fsspec knows, whose size its storage tells.
+
+    Args:
+        uri, storage_options: As in `open_remote`.
+        limit: How many bytes it may have where it must be copied, as nothing else gives parts of it.
+
+    Raises:
+        MediarefError: As `open_remote`.
+    """
+    from fsspec.spec import AbstractBufferedFile
+
     with explained(uri, storage_options):
-        return _opened(uri, storage_options, None)
+        filesystem, name = _filesystem(uri, storage_options)
+        stream = _stream(filesystem, name, block_size=_COPIED_BYTES, cache_type="none")
+        if isinstance(stream, io.BytesIO):  # in memory: one object for all who open it, with one place to read from
+            return Ranges(uri, storage_options, stream.getbuffer().nbytes, limit)
+        if isinstance(stream, AbstractBufferedFile):
+            size = stream.size
+        else:
+            size = stream.seek(0, io.SEEK_END) if stream.seekable() else None
+        if size is not None:
+            return Ranges(uri, storage_options, size, limit, stream=stream)
+        copy = _copied(stream, uri, limit)
+        return Ranges(uri, storage_options, os.fstat(copy.fileno()).st_size, limit, copy=copy)
 
 
 def _filesystem(uri: str, storage_options: StorageOptions | None) -> tuple[Any, str]:
@@ -128,27 +169,17 @@ def _http_timeout() -> object:
     return ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENT_SECONDS)
 
 
-def _opened(uri: str, storage_options: StorageOptions | None, limit: int | None) -> IO[bytes]:
-    """Open a remote file; one that must be copied first may have `limit` bytes."""
-    from fsspec.spec import AbstractBufferedFile
+def _stream(filesystem: Any, name: str, **options: object) -> Any:
+    stream = filesystem.open(name, "rb", **options)
+    with contextlib.suppress(AttributeError):
+        stream.held = filesystem  # archives close themselves when nobody holds them
+    return stream
 
-    def open_stream(**options: object) -> Any:
-        filesystem, name = _filesystem(uri, storage_options)
-        stream = filesystem.open(name, "rb", **options)
-        with contextlib.suppress(AttributeError):
-            stream.held = filesystem  # archives close themselves when nobody holds them
-        return stream
 
-    stream = open_stream(block_size=_COPIED_BYTES, cache_type="none")
-    if isinstance(stream, AbstractBufferedFile) and stream.size is not None:
-        ranges = _Ranges(stream, open_stream, uri, storage_options, limit)
-        return cast("IO[bytes]", RangedFile(ranges.fetch, stream.size, ranges.close))
-    if isinstance(stream, AbstractBufferedFile) or not stream.seekable():
-        copy = _copied(stream, uri, limit)
-        size = os.fstat(copy.fileno()).st_size
-        return cast("IO[bytes]", RangedFile(lambda start, stop: _part(copy, start, stop), size, copy.close))
-    # Files in memory are one object for all who open them, with one place to read from.
-    return io.BytesIO(stream.getvalue()) if isinstance(stream, io.BytesIO) else cast("IO[bytes]", stream)
+def _gives_parts(filesystem: Any) -> bool:
+    """Whether `cat_file` fetches a part and no more: others open a file, which reads on; HTTP may send all there is."""
+    names = {filesystem.protocol} if isinstance(filesystem.protocol, str) else set(filesystem.protocol)
+    return "memory" in names or (bool(filesystem.async_impl) and not names & {"http", "https"})
 
 
 def _copied(stream: Any, uri: str, limit: int | None) -> IO[bytes]:
@@ -168,119 +199,95 @@ def _copied(stream: Any, uri: str, limit: int | None) -> IO[bytes]:
 
 
 def _part(copy: IO[bytes], start: int, stop: int) -> bytes:
-    """Bytes of a copy, wherever it stands: forked processes share that place."""
+    """Bytes of a copy, wherever it stands: threads and forked processes share that place."""
     return os.pread(copy.fileno(), stop - start, start)
 
 
-class _Ranges:
-    """Ranges of a remote file, or of a copy of it where its server sends no ranges."""
+class Ranges:
+    """Ranges of a remote file, or of a copy of it where its server sends no ranges. Any thread may ask; forks too."""
 
     def __init__(
         self,
-        stream: Any,
-        open_stream: Callable[..., Any],
         uri: str,
         storage_options: StorageOptions | None,
-        limit: int | None,
+        size: int,
+        limit: int | None = None,
+        *,
+        stream: Any = None,
+        copy: IO[bytes] | None = None,
     ) -> None:
-        self._stream, self._open, self._uri, self._options = stream, open_stream, uri, storage_options
-        self._limit, self._size = limit, stream.size
-        self._is_copy = False
+        """Take what is known; nothing is opened or asked for yet.
+
+        Args:
+            uri, storage_options, limit: As in `open_ranges`.
+            size: Of the file, in bytes.
+            stream, copy: What is open already: one that can seek, or a file on disk with all of it.
+        """
+        self.size = size
+        self._uri, self._options, self._limit, self._copy = uri, storage_options, limit, copy
+        self._start(stream)
+
+    def _start(self, stream: Any = None) -> None:
         self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._place: tuple[Any, str] | None = None
+        self._streams = Tools(self._open)
+        if stream is not None:
+            self._streams.put(stream)
 
     def fetch(self, start: int, stop: int) -> bytes:
-        """The bytes of `[start, stop)`."""
+        """The bytes of `[start, stop)`, fetched in this thread.
+
+        Raises:
+            MediarefError: As `open_remote`; or there are fewer.
+        """
         with explained(self._uri, self._options):
-            if self._process != os.getpid() and not self._is_copy:
+            if self._process != os.getpid():
                 # fsspec's thread did not come along into the forked process: it would be waited for without end.
-                self._stream = self._open(block_size=_COPIED_BYTES, cache_type="none", size=self._size)
-                self._process = os.getpid()
-            try:
-                data = self._read(start, stop)
-            except ValueError:
-                if start == 0 or self._is_copy:
-                    raise
-                # The server answers with the whole file, whatever part it is asked for.
-                self.close()
-                self._stream = _copied(self._open(block_size=0, size=self._size), self._uri, self._limit)
-                self._is_copy = True
-                data = self._read(start, stop)
+                self._start()
+            data = self._read(start, stop)
             if len(data) != stop - start:
                 raise MediaError(
-                    f"server sent {len(data)} of the {stop - start} bytes from {start} on, of {self._size} that it "
+                    f"server sent {len(data)} of the {stop - start} bytes from {start} on, of {self.size} that it "
                     f"promised: {shown(self._uri)}"
                 )
         return data
 
     def close(self) -> None:
-        """Close what is open."""
-        self._stream.close()
+        """Close what is open; who asks afterwards opens it anew. Safe to call again."""
+        if self._process == os.getpid():
+            for stream in self._streams.taken():
+                stream.close()
+        with self._lock:
+            copy, self._copy = self._copy, None
+        if copy is not None:
+            copy.close()
 
     def _read(self, start: int, stop: int) -> bytes:
-        if self._is_copy:
-            return _part(self._stream, start, stop)
-        self._stream.seek(start)
-        return cast("bytes", self._stream.read(stop - start))
+        if self._copy is None:
+            filesystem, name = self._found()
+            if _gives_parts(filesystem):
+                return cast("bytes", filesystem.cat_file(name, start=start, end=stop))
+            try:
+                with self._streams.one() as stream:
+                    stream.seek(start)
+                    return cast("bytes", stream.read(stop - start))
+            except ValueError:
+                if start == 0:
+                    raise
+        # The server answers with the whole file, whatever part it is asked for.
+        with self._lock:
+            if self._copy is None:
+                self._copy = _copied(self._open(block_size=0), self._uri, self._limit)
+            return _part(self._copy, start, stop)
 
+    def _found(self) -> tuple[Any, str]:
+        if self._place is None:
+            self._place = _filesystem(self._uri, self._options)
+        return self._place
 
-@contextlib.contextmanager
-def explained(uri: str, storage_options: StorageOptions | None = None) -> Iterator[None]:
-    """Turn whatever a storage backend raises into our errors, which name the uri and tell no secrets.
-
-    Backends raise what they like: OSError, ValueError, and their libraries' own exceptions.
-    """
-    try:
-        yield
-    except MediarefError:
-        raise
-    except Exception as error:
-        reason = _reason(error)
-        told = redacted(str(reason))
-        for text in _texts(storage_options):
-            if len(text) >= _SECRET_LETTERS and "://" not in text:
-                told = told.replace(text, "…")
-        # What a traceback shows of the cause is not redacted.
-        hides = told != str(reason) or shown(uri) != uri
-        raise _as_ours(uri, reason, told) from None if hides else error
-
-
-def _as_ours(uri: str, error: BaseException, told: str) -> MediarefError:
-    """Our error for a backend's, whose message is `told`."""
-    status = getattr(error, "status", None)
-    is_no_member = isinstance(error, KeyError) and scheme(uri) == "zip"  # as older fsspec tells it
-    if isinstance(error, FileNotFoundError) or status in _ABSENT or is_no_member:
-        return MediaNotFound(f"there is nothing at this address: {shown(uri)}")
-    if isinstance(error, ImportError):
-        # Of a chain, any of its schemes.
-        extras = [_EXTRAS[name] for name in map(scheme, uri.split("::")) if name in _EXTRAS]
-        how = f"pip install 'mediaref-tools[{extras[0]}]'" if extras else f"install its package ({told})"
-        return ExtraError(f"reading {scheme(uri)}:// needs a package that is not installed: {how}: {shown(uri)}")
-    if isinstance(error, TimeoutError):
-        return MediaError(f"no answer in time: try again: {shown(uri)}")
-    if isinstance(error, ValueError) and "rotocol not known" in told:
-        return RefError(
-            f"no storage is known for the scheme {scheme(uri)!r}: a file of that name is written with ./ before it: "
-            f"{shown(uri)}"
-        )
-    if isinstance(status, int):
-        return MediaError(f"server answers {status} {getattr(error, 'message', '')}: {shown(uri)}")
-    return MediaError(f"can't be read ({type(error).__name__}: {told}): {shown(uri)}")
-
-
-def _reason(error: Exception) -> BaseException:
-    """What is behind an error: over HTTP, whatever goes wrong while a file is opened comes as FileNotFoundError."""
-    cause = error.__cause__
-    is_http = type(cause).__module__.startswith(("aiohttp", "yarl")) or isinstance(cause, (TimeoutError, ValueError))
-    return cause if isinstance(error, FileNotFoundError) and cause is not None and is_http else error
-
-
-def _texts(value: object) -> Iterator[str]:
-    """The texts in nested options."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _texts(each)
+    def _open(self, block_size: int = _COPIED_BYTES) -> Any:
+        filesystem, name = self._found()
+        # Who is told the size need not ask for it.
+        told = {"size": self.size} if scheme(self._uri) in ("http", "https") else {}
+        return _stream(filesystem, name, block_size=block_size, cache_type="none", **told)

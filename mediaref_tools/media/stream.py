@@ -132,7 +132,7 @@ class FrameStream:
         return self._packets.ticks()
 
     def table(self) -> PacketTable | None:
-        """Where the packets of a local MP4 file lie; None where positions can't be told or relied on."""
+        """Where the packets of an MP4 file lie; None where positions can't be told or relied on."""
         self._open_again()
         self._leave()
         return self._packets.table()

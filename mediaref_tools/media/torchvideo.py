@@ -27,7 +27,8 @@ from PIL import Image
 from mediaref_tools.errors import ExtraError, FrameError, MediaError
 from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.media.datauri import DataURI
-from mediaref_tools.media.storage import StorageOptions, explained, local_file, open_remote
+from mediaref_tools.media.failures import explained
+from mediaref_tools.media.storage import StorageOptions, local_file, open_remote
 from mediaref_tools.media.stream import FrameStream
 from mediaref_tools.media.uri import scheme, shown
 from mediaref_tools.media.videobatch import VideoFrame

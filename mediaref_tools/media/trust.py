@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from uritools import urisplit
 
 from mediaref_tools.errors import TrustError
-from mediaref_tools.media.uri import file_path, is_relative, joined, normalised, scheme, shown
+from mediaref_tools.media.uri import file_path, is_relative, joined, member, normalised, scheme, shown
 
-__all__ = ["Trust", "inside"]
+__all__ = ["Trust", "inside", "inside_remote"]
 
 _EVERYTHING = "*"
 
@@ -26,9 +26,7 @@ def inside(folder: Path, uri: str) -> Path:
     Raises:
         TrustError: It leads out of it: absolute, with a scheme, by `..`, or through a symbolic link.
     """
-    path = PurePosixPath(uri)
-    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\\" in uri or "\0" in uri:
-        raise TrustError(f"uri {shown(uri)!r} leads out of the folder: only paths inside of it are followed: {folder}")
+    path = _inner(str(folder), uri)
     file = folder.joinpath(*path.parts)
     try:
         inner = file.resolve().is_relative_to(folder.resolve())
@@ -37,6 +35,25 @@ def inside(folder: Path, uri: str) -> Path:
     if not inner:
         raise TrustError(f"uri {shown(uri)!r} leads out of the folder through a link: {folder}")
     return file
+
+
+def inside_remote(folder: str, uri: str) -> str:
+    """The uri of what a relative path names, which must lie in a folder that a uri names.
+
+    Raises:
+        TrustError: It may lead out of it: as in `inside`, or by what means something in a uri, as an escaped `..`.
+    """
+    path = _inner(shown(folder), uri)
+    if "::" in uri or not set(uri).isdisjoint("%?#"):
+        raise TrustError(f"uri {shown(uri)!r} has an escape, a query or a chain in it: {shown(folder)}")
+    return member(folder, str(path))
+
+
+def _inner(folder: str, uri: str) -> PurePosixPath:
+    path = PurePosixPath(uri)
+    if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\\" in uri or "\0" in uri:
+        raise TrustError(f"uri {shown(uri)!r} leads out of the folder: only paths inside of it are followed: {folder}")
+    return path
 
 
 class Trust:

@@ -15,7 +15,7 @@ from uritools import urisplit, uriunsplit
 
 from mediaref_tools.errors import RefError
 
-__all__ = ["address", "file_path", "is_relative", "joined", "normalised", "redacted", "scheme", "shown"]
+__all__ = ["address", "file_path", "is_relative", "joined", "member", "normalised", "redacted", "scheme", "shown"]
 
 # Two letters at least, so that `C:/clip.mp4` is a path; a file called `a1:b.png` is `./a1:b.png` (RFC 3986, 4.2).
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
@@ -166,3 +166,13 @@ def joined(base: str, uri: str) -> str:
         uri = quote(uri, safe="/:@!$&'()*+,;=")
     slash = "" if not base or base.endswith("/") else "/"
     return f"{base}{slash}{uri}"
+
+
+def member(folder: str, name: str) -> str:
+    """The uri of a file in a folder that a uri names: before the query, and in the part of a chain that has a path."""
+    at = _BRACKETED.sub(lambda match: "x" * len(match[0]), folder).find("::")
+    head, chain = (folder, "") if at < 0 else (folder[:at], folder[at:])
+    if chain and "://" not in head:
+        return f"{head}::{member(chain[2:], name)}"
+    path, query, secret = head.partition("?") if scheme(head) in ("http", "https") else (head, "", "")
+    return f"{joined(path, name)}{query}{secret}{chain}"

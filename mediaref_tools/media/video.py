@@ -14,7 +14,7 @@ from functools import cached_property
 from os import PathLike, fsdecode
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,8 +22,9 @@ from numpy.typing import ArrayLike, NDArray
 from mediaref_tools.errors import FrameError, MediaError
 from mediaref_tools.media.crew import Crew
 from mediaref_tools.media.datauri import DataURI
+from mediaref_tools.media.failures import explained
 from mediaref_tools.media.indexed import IndexedVideo
-from mediaref_tools.media.storage import StorageOptions, explained, local_file, open_remote
+from mediaref_tools.media.storage import Ranges, StorageOptions, local_file, open_ranges, ranged_file
 from mediaref_tools.media.stream import FrameStream
 from mediaref_tools.media.uri import scheme, shown
 from mediaref_tools.media.videobatch import VideoBatch, VideoFrame, VideoMetadata
@@ -79,10 +80,14 @@ class VideoDecoder:
         self._crew = Crew(threads)
         uri = source if isinstance(source, str) else _path_uri(source)
         self._name = shown(uri)
+        file: Path | IO[bytes] | None
         file = local_file(uri) if scheme(uri) != "data" else io.BytesIO(DataURI.from_uri(uri).decoded_data)
+        self._file: Path | Ranges | None = file if isinstance(file, Path) else None
+        if file is None:
+            self._file = open_ranges(uri, storage_options)
+            file = ranged_file(self._file)
         with explained(uri):
-            self._stream = FrameStream(open_remote(uri, storage_options) if file is None else file, self._name)
-        self._path = file if isinstance(file, Path) else None
+            self._stream = FrameStream(file, self._name)
         self._clock = self._stream.clock
         self._quick, self._raster = quick_colours, Raster(quick=quick_colours)
 
@@ -213,9 +218,11 @@ class VideoDecoder:
 
     def close(self) -> None:
         """Close the file. Safe to call again."""
+        indexed = self.__dict__.pop("_indexed", None)
+        if indexed is not None:
+            indexed.close()
         self._stream.close()
         self._crew.close()
-        self.__dict__.pop("_indexed", None)
 
     def __enter__(self) -> Self:
         return self
@@ -259,8 +266,10 @@ class VideoDecoder:
 
     @cached_property
     def _indexed(self) -> IndexedVideo | None:
-        table = None if self._path is None else self._stream.table()
-        return None if table is None or self._path is None else IndexedVideo(self._path, table, self._crew, self._quick)
+        table = None if self._file is None else self._stream.table()
+        if table is None or self._file is None:
+            return None
+        return IndexedVideo(self._file, self._name, table, self._crew, quick_colours=self._quick)
 
     def _batch(self, frames: Sequence[VideoFrame]) -> VideoBatch:
         sizes = {frame.data.shape for frame in frames}

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from mediaref_tools.commands.play import command
-from mediaref_tools.dataset.dataset import open_dataset
+from mediaref_tools.dataset.opening import open_dataset
 from mediaref_tools.sample import START_NS, frame_number
 
 from ..screens import Cells

@@ -16,8 +16,9 @@ from PIL import Image
 
 from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.dataset.batch import FrameBatch
-from mediaref_tools.dataset.dataset import Dataset, open_dataset
+from mediaref_tools.dataset.dataset import Dataset
 from mediaref_tools.dataset.layout import topic_folder
+from mediaref_tools.dataset.opening import open_dataset
 from mediaref_tools.errors import DatasetError, FrameError, OutputError, TopicError
 from mediaref_tools.export import imagefolder
 from mediaref_tools.export.export import ExportReport, export_frames

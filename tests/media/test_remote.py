@@ -6,6 +6,7 @@ import io
 import multiprocessing
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from PIL import Image
 
 import mediaref_tools as mrt
 from mediaref_tools.errors import FrameError, MediaError, MediaNotFound, RefError
-from mediaref_tools.media import storage
+from mediaref_tools.media import failures, storage
 from mediaref_tools.samples.scene import frame_number, numbered_image
+from tests.oddvideos import ODD
 from tests.servers import FileServer, S3Server, s3_server
 
 FRAMES, GOP, SIZE = 240, 12, (320, 240)
@@ -433,7 +435,7 @@ def test_no_message_tells_what_opens_the_door(server: FileServer) -> None:
 def test_a_backend_s_message_is_cleared_of_options() -> None:
     with (
         pytest.raises(MediaError) as error,
-        storage.explained("s3://bucket/a", {"a": {"secret": "5ecret"}, "b": ("k3y9",)}),
+        failures.explained("s3://bucket/a", {"a": {"secret": "5ecret"}, "b": ("k3y9",)}),
     ):
         raise RuntimeError("k3y9 with 5ecret is not good for http://user:pw@h/x?sig=77")
     assert str(error.value) == "can't be read (RuntimeError: … with … is not good for http://…@h/x?…): s3://bucket/a"
@@ -442,7 +444,7 @@ def test_a_backend_s_message_is_cleared_of_options() -> None:
 
 def test_a_harmless_cause_is_kept() -> None:
     cause = RuntimeError("bucket is upside down")
-    with pytest.raises(MediaError) as error, storage.explained("s3://bucket/a"):
+    with pytest.raises(MediaError) as error, failures.explained("s3://bucket/a"):
         raise cause
     assert error.value.__cause__ is cause
 
@@ -507,3 +509,88 @@ def test_a_forked_process_decodes_by_its_own_and_by_its_parent_s_decoder(server:
         assert frame_number(video.frame_at(200 * STEP_NS).data) == 200
     whole = [request for request in server.requests if request.sent == len(server.files["/fast.mp4"])]
     assert len(whole) == (0 if ranges else 1)  # the copy serves both
+
+
+# --- several frames at once
+
+
+def _groups(server: FileServer) -> list[tuple[int, int]]:
+    return sorted(
+        (int(begin), int(end) + 1)
+        for request in server.requests
+        if request.range
+        for begin, end in [request.range.removeprefix("bytes=").split("-")]
+    )
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "fast.mp4"])
+def test_frames_of_many_groups_are_fetched_side_by_side(
+    server: FileServer, made: Made, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(made[f"/{name}"])
+    wanted = [5 + 2 * GOP * at for at in range(10)]
+    times = [number * STEP_NS for number in wanted]
+    with mrt.VideoDecoder(tmp_path / name) as local, mrt.VideoDecoder(f"{server.url}/{name}", threads=2) as video:
+        truth = {position: frame.data for position, frame in local.frames_at(times)}
+        table = local._stream.table()
+        assert table is not None
+        assert video._indexed is not None
+        server.forget()
+        with server.together(10):
+            found = {position: frame.data for position, frame in video.frames_at(times)}
+        assert all(np.array_equal(found[position], truth[position]) for position in range(10))
+        least = sum(int(table.size[2 * GOP * at : 2 * GOP * at + 6].sum()) for at in range(10))
+        assert least <= server.sent <= 1.1 * least
+        assert video._indexed.fetched == (10, server.sent)
+        assert len(server.requests) == 10
+        list(video.frames_at(times))
+        assert len(server.requests) == 10  # they are held
+        assert [frame_number(frame.data) for _, frame in video.frames_at([12 * STEP_NS, 77 * STEP_NS])] == [12, 77]
+
+
+def test_frames_of_a_whole_video_come_in_few_requests_each_byte_once(server: FileServer) -> None:
+    with mrt.VideoDecoder(f"{server.url}/fast.mp4", threads=2) as video:
+        assert video._indexed is not None
+        server.forget()
+        times = [number * STEP_NS for number in range(FRAMES - 1)]
+        assert [frame_number(frame.data) for _, frame in video.frames_at(times)] == list(range(FRAMES - 1))
+        spans = _groups(server)
+        assert all(one[1] <= other[0] for one, other in pairwise(spans))
+        assert len(spans) <= 4
+
+
+def test_what_is_far_ahead_of_decoding_is_not_fetched(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mediaref_tools.media.indexed._AHEAD_BYTES", 400_000)
+    with mrt.VideoDecoder(f"{server.url}/fast.mp4", threads=1) as video:
+        assert video._indexed is not None
+        server.forget()
+        frames = video.frames_at([number * STEP_NS for number in range(FRAMES - 1)])
+        assert frame_number(next(frames)[1].data) == 0
+        assert video._indexed.fetched.bytes < 4_000_000
+        assert [frame_number(frame.data) for _, frame in frames] == list(range(1, FRAMES - 1))
+        pieces = video._indexed._pieces
+        assert pieces is not None
+        assert not any(piece.users for row in pieces._rows.values() for piece in row)
+
+
+def test_frames_of_a_video_with_b_frames_are_right(server: FileServer, tmp_path: Path) -> None:
+    """When they are shown is told by packets, which are not gone through for that: it is read as it always was."""
+    path = ODD["h264_pyramid.mp4"].write(tmp_path)
+    server.files["/b.mp4"] = path.read_bytes()
+    with mrt.VideoDecoder(path) as local, mrt.VideoDecoder(f"{server.url}/b.mp4") as video:
+        wanted = local.pts_ns[[3, 17, 9]]
+        found = dict(video.frames_at(wanted))
+        assert local._indexed is not None
+        assert video._indexed is None
+        assert all(np.array_equal(found[at].data, frame.data) for at, frame in local.frames_at(wanted))
+
+
+def test_frames_that_can_t_be_fetched_are_told(server: FileServer) -> None:
+    with mrt.VideoDecoder(f"{server.url}/fast.mp4") as video:
+        assert video._indexed is not None
+        server.failing_after = 0
+        with pytest.raises(MediaError, match=f"can't be read.*{server.url}/fast.mp4"):
+            list(video.frames_at([100 * STEP_NS, 200 * STEP_NS]))
+        server.failing_after = None
+        found = [frame_number(frame.data) for _, frame in video.frames_at([100 * STEP_NS, 200 * STEP_NS])]
+        assert found == [100, 200]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mediaref_tools.conversion.conversion import convert
-from mediaref_tools.dataset.dataset import open_dataset
+from mediaref_tools.dataset.opening import open_dataset
 from mediaref_tools.errors import FrameError
 from mediaref_tools.play.player import ColorChoice, play, wants_color
 from mediaref_tools.play.screen import Screen
