@@ -1,11 +1,13 @@
 """Where the packets of an MP4 file lie and when its frames are shown, by the index that libavformat made of it.
 
-The index has decoding times; where the headers tell that frames are shown at other ones, the packets are gone through
-once. Files whose samples are not all alike, or not all shown, are left to those who read packet by packet.
+The index has decoding times; how much later frames are shown is in the headers. Where that is told in a way that is not
+plain, the packets are gone through once. Files whose samples are not all alike, or not all shown, are left to those who
+read packet by packet.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import IO
 import av
 import numpy as np
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from mediaref_tools.media.gop import Coding, PacketTable
 from mediaref_tools.media.mediafile import file_size
@@ -43,21 +46,55 @@ def mp4_table(
         return None
     if any(count != b"\0\0\0\1" for count in _after(headers, b"stsd", 4)) or b"encv" in headers:
         return None
-    if b"ctts" in headers:
+    rows = [(entry.pos, entry.size, entry.is_keyframe, entry.timestamp) for entry in index]
+    later = _later(headers, len(rows)) if b"ctts" in headers else np.zeros(len(rows), np.int64)
+    if later is None or int((np.array([row[3] for row in rows]) + later).min()) != (stream.start_time or 0):
         if scan is None:
             return None
         packets = [packet for packet in scan() if packet.size]
         rows = [(p.pos, p.size, bool(p.is_keyframe), p.pts) for p in packets if not (p.is_discard or p.is_corrupt)]
         if len(rows) != len(index) or any(value is None for row in rows for value in row):
             return None
-    else:
-        rows = [(entry.pos, entry.size, entry.is_keyframe, entry.timestamp) for entry in index]
+        later = np.zeros(len(rows), np.int64)
     offset, size, keyframe, shown = (np.array(column) for column in zip(*rows, strict=True))
+    shown = shown + later
     if not keyframe[0] or (offset < 0).any() or (size <= 0).any() or len(np.unique(shown)) != len(shown):
         return None
     colours = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
     coding = Coding(context.codec.name, context.extradata or b"", context.width, context.height, colours)
     return PacketTable(coding, offset, size, keyframe, shown)
+
+
+def _later(headers: bytes, count: int) -> NDArray[np.int64] | None:
+    """How many ticks after its decoding each frame is shown (ISO/IEC 14496-12, 8.6.1.3), (count,).
+
+    None where there are several video tracks, where another number of frames is told of, or where one would be shown
+    before its decoding: what libavformat makes of these is not ours to guess.
+    """
+    tracks = [box for kind, box in _inner(headers) if kind == b"trak"]
+    media = [_inside(track, b"mdia") for track in tracks]
+    videos = [box for box in media if _inside(box, b"hdlr")[8:12] == b"vide"]
+    if len(videos) != 1:
+        return None
+    box = _inside(videos[0], b"minf", b"stbl", b"ctts")
+    runs = np.frombuffer(box[8 : 8 + len(box[8:]) // 8 * 8], ">i4").astype(np.int64).reshape(-1, 2)
+    lengths, ticks = runs[:, 0], runs[:, 1]
+    if len(runs) != int.from_bytes(box[4:8], "big") or (runs < 0).any() or lengths.sum() != count:
+        return None
+    return np.repeat(ticks, lengths)
+
+
+def _inside(box: bytes, *path: bytes) -> bytes:
+    """The content of the first box at a path of kinds; nothing where there is none."""
+    for kind in path:
+        box = next((inner for found, inner in _inner(box) if found == kind), b"")
+    return box
+
+
+def _inner(box: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of the boxes in the content of one."""
+    stream = io.BytesIO(box)
+    return ((kind, box[begin : begin + length]) for kind, begin, length in _boxes(stream, len(box)))
 
 
 def _headers(file: Path | IO[bytes]) -> bytes | None:

@@ -13,6 +13,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from mediaref_tools import VideoDecoder
 from mediaref_tools.errors import FrameError, MediaError
+from mediaref_tools.media.mp4index import mp4_table
 from mediaref_tools.media.stream import FrameStream
 from mediaref_tools.pixels.raster import Raster
 from tests.oddvideos import ODD, sequential
@@ -43,6 +44,27 @@ def test_the_index_tells_what_demuxing_does(name: str, tmp_path: Path) -> None:
         assert table.shown.tolist() == [packet.pts for packet in packets]
         _, frames = sequential(path)
         assert [stream.at(frame.tick).pts for frame in frames[-3:]] == [frame.tick for frame in frames[-3:]]
+
+
+@pytest.mark.parametrize("name", ["h264_pyramid.mp4", "h264_open.mp4", "hevc.mp4", "h264_edit_empty.mp4", "h264.mov"])
+def test_frames_out_of_order_are_told_by_the_headers(name: str, tmp_path: Path) -> None:
+    path = ODD[name].write(tmp_path)
+    with av.open(str(path)) as file:
+        video = file.streams.video[0]
+        table = mp4_table(path, video, None)  # which has no packets to look at
+        assert table is not None
+        assert table.shown.tolist() == [packet.pts for packet in file.demux(video) if packet.size]
+
+
+@pytest.mark.parametrize("name", ["h264_pyramid.mp4", "hevc.mp4"])
+def test_headers_that_are_not_plain_are_not_gone_by(name: str, tmp_path: Path) -> None:
+    path = ODD[name].write(tmp_path)
+    plain = path.read_bytes()
+    at = plain.index(b"ctts")
+    for place, wrong in ((at + 8, 99), (at + 12, 999), (at + 16, 2**32 - 5)):  # runs, frames of the first, its ticks
+        path.write_bytes(plain[:place] + wrong.to_bytes(4, "big") + plain[place + 4 :])
+        with av.open(str(path)) as file:
+            assert mp4_table(path, file.streams.video[0], None) is None
 
 
 @pytest.mark.parametrize("name", OTHERS)
