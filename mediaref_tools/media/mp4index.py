@@ -47,22 +47,26 @@ def mp4_table(
     if any(count != b"\0\0\0\1" for count in _after(headers, b"stsd", 4)) or b"encv" in headers:
         return None
     rows = [(entry.pos, entry.size, entry.is_keyframe, entry.timestamp) for entry in index]
+    offset, size, keyframe, decoded = (np.array(column) for column in zip(*rows, strict=True))
     later = _later(headers, len(rows)) if b"ctts" in headers else np.zeros(len(rows), np.int64)
-    if later is None or int((np.array([row[3] for row in rows]) + later).min()) != (stream.start_time or 0):
-        if scan is None:
-            return None
-        packets = [packet for packet in scan() if packet.size]
-        rows = [(p.pos, p.size, bool(p.is_keyframe), p.pts) for p in packets if not (p.is_discard or p.is_corrupt)]
-        if len(rows) != len(index) or any(value is None for row in rows for value in row):
-            return None
-        later = np.zeros(len(rows), np.int64)
-    offset, size, keyframe, shown = (np.array(column) for column in zip(*rows, strict=True))
-    shown = shown + later
+    shown = None if later is None else decoded + later
+    if shown is None or shown.min() != (stream.start_time or 0):
+        shown = None if scan is None else _scanned(scan(), offset)
+    if shown is None:
+        return None
     if not keyframe[0] or (offset < 0).any() or (size <= 0).any() or len(np.unique(shown)) != len(shown):
         return None
     colours = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
     coding = Coding(context.codec.name, context.extradata or b"", context.width, context.height, colours)
     return PacketTable(coding, offset, size, keyframe, shown)
+
+
+def _scanned(packets: Iterable[av.Packet[VideoStream]], offset: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """When each frame is shown, by its packet; None where packets are others than the index has."""
+    found = [(packet.pos, packet.pts) for packet in packets if packet.size and not packet.is_discard]
+    if [at for at, _ in found] != offset.tolist() or any(pts is None for _, pts in found):
+        return None
+    return np.array([pts for _, pts in found], np.int64)
 
 
 def _later(headers: bytes, count: int) -> NDArray[np.int64] | None:
