@@ -83,7 +83,7 @@ def built(specs: tuple[ClipSpec, ...], folder: Path, seconds: int) -> list[Clip]
     found = []
     for spec in specs:
         note = folder / f"{spec.name}.json"
-        if not note.exists():
+        if not note.exists() or json.loads(note.read_text())["footage"] != sources(spec.size):
             begun = time.monotonic()
             sys.stderr.write(f"making {spec.name} …\n")
             clip = _foreign(spec, folder, seconds) if spec.b_frames else _dataset(spec, folder, seconds)
@@ -181,6 +181,7 @@ def _foreign(spec: ClipSpec, folder: Path, seconds: int) -> Clip:
     with av.open(path) as container:
         video = container.streams.video[0]
         shown = sorted(packet.pts for packet in container.demux(video) if packet.pts is not None)
+        assert video.time_base is not None
         if [round(pts * video.time_base * 10**9) for pts in shown] != times:
             raise SystemExit(f"{spec.name}: the muxer changed the times")
     return Clip(spec.name, spec.title, str(path), "", "", times, times, path.stat().st_size, sources(spec.size))

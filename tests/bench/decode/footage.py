@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -79,7 +80,7 @@ def _clip(path: Path, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
     with av.open(path) as container:
         for frame in container.decode(video=0):
             scale = max((size[0] + SHAKE) / frame.width, (size[1] + SHAKE) / frame.height)
-            picture = frame.to_ndarray(format="rgb24")
+            picture: NDArray[Any] = frame.to_ndarray(format="rgb24")
             if scale > 1:
                 larger = (round(frame.width * scale), round(frame.height * scale))
                 picture = np.asarray(Image.fromarray(picture).resize(larger, Image.Resampling.BILINEAR))
