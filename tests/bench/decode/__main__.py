@@ -74,6 +74,12 @@ def described(clip: Clip) -> dict[str, Any]:
     }
 
 
+def is_whole(asked: argparse.Namespace) -> bool:
+    """Whether nothing is left out, so that the page may show it."""
+    some = (asked.files, asked.workloads, asked.contenders)
+    return not asked.quick and not asked.no_training and all(each is None for each in some)
+
+
 def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Make what is missing, and measure; what is done is kept in `folder` after each file."""
     seconds = QUICK_SECONDS if asked.quick else SECONDS
@@ -92,6 +98,7 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "rounds": rounds,
         "seconds": seconds,
         "quick": asked.quick,
+        "whole": is_whole(asked),
         "files": [described(clip) for clip in clips],
         "rows": [],
         "training": {"episodes": [described(clip) for clip in episodes], "rows": []},
@@ -149,12 +156,11 @@ def report(raw: dict[str, Any], page: Path, picture: Path) -> None:
 def main() -> None:
     """Measure, and write."""
     asked = options()
-    whole = not (asked.quick or asked.files is not None or asked.workloads or asked.contenders or asked.no_training)
     folder = BUILD / "decode" / ("quick" if asked.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
     raw = json.loads(asked.report.read_text("utf-8")) if asked.report else measure(asked, folder)
     page, picture = DOCS / "decoding.md", DOCS / "img" / "decode.svg"
-    if whole:
+    if raw["whole"]:
         (DOCS / "bench").mkdir(exist_ok=True)
         (DOCS / "bench" / "decode.json").write_text(as_json(raw), "utf-8")
     else:

@@ -24,7 +24,7 @@ NAMES = (
     ("open + seek per frame", "open + seek per frame", "peer"),
 )
 LIMIT = "libavcodec's limit"
-TITLE = "Sparse frames out of one 5-minute video, frames a second on {} cores"
+TITLE = "Sparse frames out of one video of {} s, frames a second on {} cores"
 NOTE = "Median of interleaved rounds. Dashed: libavcodec alone, the same packets and threads, no pictures made."
 WIDTH, LABEL, PANEL, BAR, ROW, HEAD = 860, 172, 344, 15, 22, 58
 LOOK = """
@@ -48,7 +48,7 @@ def chart(raw: Mapping[str, Any]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="title">',
         '<title id="title">Frames a second that each library decodes out of one video file</title>',
         f"<style>{LOOK}</style>",
-        f'<text x="0" y="18" class="head">{TITLE.format(raw["machine"]["cores"])}</text>',
+        f'<text x="0" y="18" class="head">{TITLE.format(raw["seconds"], raw["machine"]["cores"])}</text>',
         f'<text x="0" y="38" class="soft">{NOTE}</text>',
     ]
     for row, clip in enumerate(there):

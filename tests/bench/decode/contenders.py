@@ -62,6 +62,7 @@ CONTENDERS = (
     _seed2("mediaref 2.1.0"),
     _seed2("mediaref 2.1.0, timestamp", seek_mode="timestamp"),
     _seed2("mediaref 2.1.0, 2 threads", num_ffmpeg_threads=2),
+    _seed2("mediaref 2.1.0, timestamp, 2 threads", seek_mode="timestamp", num_ffmpeg_threads=2),
     Contender("torchcodec", "by_torchcodec", {"threads": 1}, _TORCH),
     Contender("torchcodec, 2 threads", "by_torchcodec", {"threads": 2}, _TORCH),
     Contender("decord", "by_decord", {"threads": 1}, _DECORD),

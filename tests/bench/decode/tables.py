@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.bench.decode.contenders import CONTENDERS
-from tests.bench.decode.results import Results, Spread
+from tests.bench.decode.results import LONG, Results, Spread
 from tests.bench.decode.workloads import WORKLOADS
 
 __all__ = ["about", "files", "remote", "targets", "training"]
@@ -14,7 +14,6 @@ __all__ = ["about", "files", "remote", "targets", "training"]
 LIMIT = "libavcodec's limit"
 DEFAULT, TIMESTAMP = "mediaref 2.1.0", "mediaref 2.1.0, timestamp"
 SPARSE = ("random", "windows")
-LONG = "h264-vga-g250"
 COLOUR = 3.0  # mean grey levels: more than rounding and other ways to scale chroma up
 
 
