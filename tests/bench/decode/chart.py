@@ -26,7 +26,7 @@ NAMES = (
 LIMIT = "libavcodec's limit"
 TITLE = "Sparse frames out of one video of {} s, frames a second on {} cores"
 NOTE = "Median of interleaved rounds. Dashed: libavcodec alone, the same packets and threads, no pictures made."
-WIDTH, LABEL, PANEL, BAR, ROW, HEAD = 860, 172, 344, 15, 22, 58
+WIDTH, LABEL, PANEL, BAR, ROW, HEAD = 860, 190, 335, 15, 22, 58
 LOOK = """
 svg { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; }
 text { fill: #1f2328; } .soft { fill: #59636e; } .head { font-weight: 600; }
@@ -65,7 +65,7 @@ def _panel(
     rates = {name: results.rate(file, workload, name) for name, _, _ in NAMES}
     limit = results.rate(file, workload, LIMIT)
     most = max([each.median for each in (*rates.values(), limit) if each is not None], default=1.0)
-    scale = (PANEL - 72) / most
+    scale = (PANEL - 66) / most
     yield f'<text x="{left}" y="{top + 16}" class="head">{escape(title)}</text>'
     if labels:
         yield f'<text x="0" y="{top + 16}" class="soft">{escape(clip["title"])}</text>'
@@ -82,7 +82,8 @@ def _panel(
             continue
         wide = max(1.0, rate.median * scale)
         yield f'<rect x="{left}" y="{y}" width="{wide:.1f}" height="{BAR}" rx="2" class="{role}"/>'
-        yield f'<text x="{left + wide + 6:.1f}" y="{y + 12}"{strong}>{rate.median:.0f}</text>'
+        # All at the edge: behind its bar a figure would stand upon the line of the limit.
+        yield f'<text x="{left + PANEL - 24}" y="{y + 12}" text-anchor="end"{strong}>{rate.median:.0f}</text>'
     if limit is not None:
         x, bottom = left + limit.median * scale, top + 30 + len(NAMES) * ROW - 4
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top + 26}" y2="{bottom}" class="limit"/>'
