@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -98,13 +99,15 @@ def test_one_that_gives_the_frame_before_is_caught(clip: Clip, naive: Process, t
     assert row["first_wrong"] == "frame 7 was asked for, 6 came"
 
 
-def test_an_error_and_a_dead_worker_are_told(clip: Clip, naive: Process) -> None:
+def test_an_error_and_a_dead_worker_are_told(naive: Process, tmp_path: Path) -> None:
     missing = [{"path": "/no/such.mp4", "dataset": "", "topic": ""}]
     assert "error" not in naive.ask("open", files=missing)
     answer = naive.ask("run", calls=[[0, [[0, 0, 0]]]], cold=False)
     assert answer["error"].startswith("FileNotFoundError")
     assert "/no/such" not in answer["error"]
-    assert "error" in naive.ask("run", patience=0.0, calls=[[0, [[0, 0, 0]]]], cold=False)
+    os.mkfifo(tmp_path / "pipe")  # nobody ever writes to it
+    naive.ask("open", files=[{"path": str(tmp_path / "pipe"), "dataset": "", "topic": ""}])
+    assert "no answer" in naive.ask("run", patience=0.1, calls=[[0, [[0, 0, 0]]]], cold=False)["error"]
     assert "ended" in naive.ask("close")["error"]
     assert not naive.running
 
