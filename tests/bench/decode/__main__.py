@@ -158,7 +158,10 @@ def main() -> None:
     asked = options()
     folder = BUILD / "decode" / ("quick" if asked.quick else "full")
     folder.mkdir(parents=True, exist_ok=True)
-    raw = json.loads(asked.report.read_text("utf-8")) if asked.report else measure(asked, folder)
+    if asked.report:
+        raw, folder = json.loads(asked.report.read_text("utf-8")), asked.report.resolve().parent
+    else:
+        raw = measure(asked, folder)
     page, picture = DOCS / "decoding.md", DOCS / "img" / "decode.svg"
     if raw["whole"]:
         (DOCS / "bench").mkdir(exist_ok=True)
@@ -168,7 +171,7 @@ def main() -> None:
         copy.write_text(page.read_text("utf-8"), "utf-8")
         page, picture = copy, folder / "decode.svg"
     report(raw, page, picture)
-    sys.stderr.write(f"wrote {page.relative_to(ROOT)} and {picture.relative_to(ROOT)}\n")
+    sys.stderr.write(f"wrote {page} and {picture}\n")
 
 
 if __name__ == "__main__":

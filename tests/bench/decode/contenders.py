@@ -104,5 +104,6 @@ def tidy(text: str) -> str:
     """A message in one line without places of this machine or of a network: it goes into a page."""
     text = re.sub(r"\w+://\S+", "…", text)
     text = re.sub(r"(?<![\w.])/[\w.+@~-]+(?:/[\w.+@~-]+)+/?", "…", text)
+    text = re.sub(r"\[\d\d:\d\d:\d\d\] …:\d+: ", "", text)  # a log line's time and place
     text = " ".join(text.split())
     return text if len(text) <= 160 else text[:159] + "…"
