@@ -20,6 +20,7 @@ from tests.bench.decode.clips import Clip, ClipSpec, built
 from tests.bench.decode.contenders import CONTENDERS, NotInstalled, python_of, tidy
 from tests.bench.decode.driver import Process
 from tests.bench.decode.judge import judged, looks_of
+from tests.bench.decode.remote import CountingFiles
 from tests.bench.decode.results import Results
 from tests.bench.decode.rounds import measured, run_calls
 from tests.bench.decode.worker import LOOK_STEP, digest
@@ -149,6 +150,20 @@ def test_one_wrong_frame_in_one_round_takes_the_figure_away() -> None:
     results = Results([right, wrong])
     assert results.rate("f", "random", NAIVE.name) is None
     assert results.trouble("f", "random", NAIVE.name) == ("wrong", "1 of 16 frames; frame 4 was asked for, 3 came")
+
+
+def test_every_range_that_is_fetched_counts_once() -> None:
+    files = CountingFiles()
+    files.pipe_file("/counted", bytes(range(100)))
+    CountingFiles.requests = CountingFiles.fetched = 0
+    assert files.cat_file("/counted", 10, 13) == bytes([10, 11, 12])
+    assert (CountingFiles.requests, CountingFiles.fetched) == (1, 3)
+    files.cat_ranges(["/counted", "/counted"], [0, 50], [20, 60])
+    assert (CountingFiles.requests, CountingFiles.fetched) == (3, 33)
+    with files.open("/counted", "rb") as file:
+        file.seek(90)
+        assert file.read(20) == bytes(range(90, 100))
+    assert (CountingFiles.requests, CountingFiles.fetched) == (4, 43)
 
 
 def test_workloads_are_the_same_for_the_same_dice_and_within_the_file() -> None:

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--files", help=f"some of {','.join(spec.name for spec in CLIPS)}; '' for none")
     parser.add_argument("--workloads", help=f"some of {','.join(each.name for each in WORKLOADS)}")
     parser.add_argument("--contenders", help="those whose names hold one of these, comma-separated")
+    parser.add_argument("--fresh", action="store_true", help="make the files anew, with the encoder as it is now")
     parser.add_argument("--no-training", action="store_true", help="leave the seed's shape of work out")
     parser.add_argument("--report", type=Path, help="measure nothing: write page and chart from such a JSON")
     return parser.parse_args()
@@ -161,6 +163,9 @@ def main() -> None:
     if asked.report:
         raw, folder = json.loads(asked.report.read_text("utf-8")), asked.report.resolve().parent
     else:
+        if asked.fresh:
+            shutil.rmtree(folder)
+            folder.mkdir()
         raw = measure(asked, folder)
     page, picture = DOCS / "decoding.md", DOCS / "img" / "decode.svg"
     if raw["whole"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -185,8 +184,3 @@ def _foreign(spec: ClipSpec, folder: Path, seconds: int) -> Clip:
         if [round(pts * video.time_base * 10**9) for pts in shown] != times:
             raise SystemExit(f"{spec.name}: the muxer changed the times")
     return Clip(spec.name, spec.title, str(path), "", "", times, times, path.stat().st_size, sources(spec.size))
-
-
-def cleared(folder: Path) -> None:
-    """Throw everything away that was made."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from typing import Any, Literal
 __all__ = ["CONTENDERS", "Contender", "python_of"]
 
 ROOT = Path(__file__).parents[3]
-THREADS = 2
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""As many as ours takes where nobody says how many."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ _SEED2 = ("mediaref==2.1.0", "numpy")
 # As CI: the last TorchCodec that loads without CUDA's libraries; FFmpeg's come from the system.
 _TORCH = ("torch==2.13.0", "torchcodec==0.13.0", "numpy")
 _DECORD = ("decord==0.6.0", "numpy")
-_OPENCV = ("opencv-python-headless", "numpy")
+_OPENCV = ("opencv-python-headless==5.0.0.93", "numpy")
 
 
 def _seed2(name: str, **options: Any) -> Contender:
