@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 
-.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench clean
+.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench-decode clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,12 @@ examples: setup ## Run every example of docs/examples
 
 wheel-check: setup ## Build the wheel, install it alone, and convert with it
 	$(PY) tests/wheel_check.py
+
+# What to measure, and how: `make bench-decode BENCH="--quick"`, BENCH="--rounds 9 --files h264-vga-g30" …
+BENCH ?=
+
+bench-decode: setup ## Measure decoding against every peer, in environments of their own (an hour), for docs/decoding.md
+	$(PY) -m tests.bench.decode $(BENCH)
 
 check: lint types docs-check examples wheel-check test ## Everything that CI runs
 
