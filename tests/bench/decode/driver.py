@@ -15,7 +15,7 @@ from tests.bench.decode.contenders import ROOT, Contender, tidy
 
 __all__ = ["Process"]
 
-PATIENCE = 300.0  # seconds for one answer
+PATIENCE = 180.0  # seconds for one answer
 
 
 class Process:

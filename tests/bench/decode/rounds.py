@@ -148,7 +148,10 @@ class Ready:
                 self._errors[name] = answer["error"]
                 process.close()
             else:
-                # What is imported at first use, and set up once.
-                warm = [(file, [(0, clip.pts_ns[0], clip.log_times_ns[0])]) for file, clip in enumerate(self._clips)]
+                # What is imported at first use, and set up once: for several frames, too.
+                warm = [
+                    (file, [(at, clip.pts_ns[at], clip.log_times_ns[at]) for at in (0, len(clip.pts_ns) // 2)])
+                    for file, clip in enumerate(self._clips)
+                ]
                 process.ask("run", calls=warm, cold=False)
         return (None, self._errors[name]) if name in self._errors else (self._processes[name], "")

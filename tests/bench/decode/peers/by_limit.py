@@ -8,7 +8,8 @@ goes on from there, as ours does.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from mediaref_tools.media.spare import spare_test
 from tests.bench.decode.worker import Target
+
+FEW = 4  # packets for which several threads are not worth their start
 
 
 def versions() -> dict[str, str]:
@@ -89,43 +92,68 @@ class _Limit:
     def decode(self, targets: Sequence[Target]) -> Any:
         works = self.works(targets)
         contexts = sorted(self._alone, key=lambda context: not self._is_ahead(context, works[0]))
-        if len(works) >= self._threads:
-            parts = [works[at :: self._threads] for at in range(self._threads)]
-            done = list(self._pool.map(self._run, contexts, parts))
-        elif self._is_ahead(contexts[0], works[0]):
-            done = [self._run(contexts[0], works)]
+        todo = deque(works)
+        if len(works) > 1:
+            # The first is taken here: by the decoder that may stand in it.
+            firsts = [todo.popleft() for _ in range(min(self._threads, len(works)))]
+            done = list(self._pool.map(lambda context, first: self._run(context, first, todo), contexts, firsts))
+        elif self._is_ahead(contexts[0], works[0]) or len(works[0].packets) <= FEW:
+            done = [self._run(contexts[0], todo.popleft(), todo)]
         else:
-            done = [self._run(self._together if len(works[0].packets) > 4 else self._alone[0], works)]
+            done = [self._run(self._together, todo.popleft(), todo)]
         return targets, {number: frame for part in done for number, frame in part.items()}
 
     def _is_ahead(self, context: Any, work: _Work) -> bool:
         group, fed = self._stands.get(id(context), (-1, -1))
         return group == work.first and min(work.wanted) > fed
 
-    def _run(self, context: Any, works: Sequence[_Work]) -> dict[int, Any]:
-        found = {}
-        for work in works:
-            ahead = self._is_ahead(context, work)
-            fed = self._stands[id(context)][1] if ahead else -1
-            if not ahead:
-                context.flush_buffers()
-            for number in work.packets:
-                if number <= fed:
-                    continue
-                offset, size = self._place[number]
-                packet = av.Packet(os.pread(self._file, size, offset))
-                packet.pts = packet.dts = number
-                for frame in context.decode(packet):
-                    if frame.pts in work.wanted:
-                        found[frame.pts] = frame
-            if work.wanted <= found.keys():
-                self._stands[id(context)] = (work.first, work.packets[-1])
-            else:
-                self._stands.pop(id(context), None)
-                for frame in context.decode(None):
-                    if frame.pts in work.wanted:
-                        found[frame.pts] = frame
+    def _run(self, context: Any, first: _Work, todo: deque[_Work]) -> dict[int, Any]:
+        """One group, and those that are still to be done."""
+        found = self._group(context, first)
+        while True:
+            try:
+                work = todo.popleft()
+            except IndexError:
+                return found
+            found |= self._group(context, work)
+
+    def _group(self, context: Any, work: _Work) -> dict[int, Any]:
+        found: dict[int, Any] = {}
+        ahead = self._is_ahead(context, work)
+        fed = self._stands[id(context)][1] if ahead else -1
+        if not ahead:
+            context.flush_buffers()
+        for number, data in self._packets([number for number in work.packets if number > fed]):
+            # Not around Python's bytes: libavcodec's threads would wait for Python's lock to let go of them.
+            packet = av.Packet(len(data))
+            packet.update(data)
+            packet.pts = packet.dts = number
+            for frame in context.decode(packet):
+                if frame.pts in work.wanted:
+                    found[frame.pts] = frame
+        if work.wanted <= found.keys():
+            self._stands[id(context)] = (work.first, work.packets[-1])
+        else:
+            self._stands.pop(id(context), None)
+            for frame in context.decode(None):
+                if frame.pts in work.wanted:
+                    found[frame.pts] = frame
         return found
+
+    def _packets(self, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """Packets by number; those that follow each other in the file by one read."""
+        at = 0
+        while at < len(numbers):
+            start = end = self._place[numbers[at]][0]
+            until = at
+            while until < len(numbers) and self._place[numbers[until]][0] == end:
+                end += self._place[numbers[until]][1]
+                until += 1
+            data = os.pread(self._file, end - start, start)
+            for number in numbers[at:until]:
+                offset, size = self._place[number]
+                yield number, data[offset - start : offset - start + size]
+            at = until
 
     def pictures(self, decoded: Any) -> list[NDArray[np.uint8]]:
         targets, frames = decoded
