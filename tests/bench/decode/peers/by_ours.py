@@ -19,14 +19,15 @@ def versions() -> dict[str, str]:
 
 
 def reader(file: dict[str, Any], options: dict[str, Any]) -> _Dataset | _Video | _References:
+    quick = options.get("quick", False)
     if options["by"] == "dataset":
-        return _Dataset(file["dataset"], file["topic"])
-    return _Video(file["path"]) if options["by"] == "video" else _References(file["path"])
+        return _Dataset(file["dataset"], file["topic"], quick)
+    return _Video(file["path"], quick) if options["by"] == "video" else _References(file["path"])
 
 
 class _Dataset:
-    def __init__(self, folder: str, topic: str) -> None:
-        self._dataset = mrt.open_dataset(folder)
+    def __init__(self, folder: str, topic: str, quick: bool) -> None:
+        self._dataset = mrt.open_dataset(folder, quick_colours=quick)
         self._camera = self._dataset[topic]
 
     def decode(self, targets: Sequence[Target]) -> NDArray[np.uint8]:
@@ -40,8 +41,8 @@ class _Dataset:
 
 
 class _Video:
-    def __init__(self, path: str) -> None:
-        self._video = mrt.VideoDecoder(path)
+    def __init__(self, path: str, quick: bool) -> None:
+        self._video = mrt.VideoDecoder(path, quick_colours=quick)
 
     def decode(self, targets: Sequence[Target]) -> list[NDArray[np.uint8]]:
         found: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(targets)
