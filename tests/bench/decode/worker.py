@@ -107,8 +107,8 @@ class _Session:
                 reader.close()
             wall, cpu = wall + time.perf_counter() - begun, cpu + time.process_time() - cpu_before
             read += max(0, _read_bytes() - read_before - asking)
-            behind += _other_threads() - at_work  # what threads did within the call is no secret
             pictures = reader.pictures(decoded)
+            behind += _other_threads() - at_work  # within the call, and to make pictures to be judged
             if len(pictures) != len(targets):
                 raise ValueError(f"{len(pictures)} frames came for {len(targets)}")
             found.append([digest(np.asarray(picture)) for picture in pictures])
