@@ -73,7 +73,7 @@ def looks_of(path: Path, cache: Path) -> NDArray[np.uint8]:
     with av.open(path) as container:
         container.streams.video[0].thread_type = "AUTO"
         looks: NDArray[np.uint8] = np.stack(
-            [f.to_ndarray(format="rgb24")[::LOOK_STEP, ::LOOK_STEP] for f in container.decode(video=0)]
+            [f.to_ndarray(format="rgb24")[::LOOK_STEP, ::LOOK_STEP].copy() for f in container.decode(video=0)]
         )
     np.save(cache, looks)
     return looks
