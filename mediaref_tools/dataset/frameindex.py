@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 from functools import cached_property
-from typing import Protocol
+from itertools import repeat
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.dataset.frames import FramesTable
+from mediaref_tools.dataset.frames import FramesTable, int64, texts
 from mediaref_tools.dataset.looks import Facts
 from mediaref_tools.dataset.manifest import TopicEntry
 from mediaref_tools.dataset.pictures import picture_facts
@@ -79,8 +80,24 @@ class FrameIndex(Protocol):
         ...
 
 
+_TEXTS = ("source_encoding", "source_format", "source_framing")
+_DECODING = ("media.uri", "media.pts_ns", "height", "width", "keyframe", "byte_offset", "byte_size", *_TEXTS)
+
+
+class _Decoding(NamedTuple):
+    """What decoding takes of each frame, (N,) each, sizes (N, 2); `texts` is `Image.encoding`, format and framing."""
+
+    uris: NDArray[np.object_]
+    pts_ns: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    keyframes: NDArray[np.bool_]
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+    texts: list[NDArray[np.object_]]
+
+
 class TableIndex:
-    """The index of a converted topic: its rows of the frames table, read when first asked for, a column at a time.
+    """The index of a converted topic: its rows of the frames table, read when first asked for.
 
     A table that does not fit its manifest raises `DatasetError` when the column at fault is read.
     """
@@ -110,29 +127,47 @@ class TableIndex:
         """(N,) int64; `NO_STAMP` where the container does not tell."""
         return self._int64("publish_time_ns", NO_STAMP)
 
-    @cached_property
+    @property
     def pts_ns(self) -> NDArray[np.int64]:
         """(N,) int64; -1 where it is embedded."""
-        pts_ns = self._int64("media.pts_ns", -1)
-        self._demand(bool((pts_ns >= -1).all()), "a row has a negative pts_ns")
-        return pts_ns
+        return self._decoding.pts_ns
 
-    @cached_property
+    @property
     def uris(self) -> NDArray[np.object_]:
         """(N,) of str."""
-        column = self._column("media.uri")
-        self._demand(column.null_count == 0, "a row has no uri")
-        return np.asarray(column.to_numpy(), dtype=np.object_)
+        return self._decoding.uris
+
+    @cached_property
+    def _decoding(self) -> _Decoding:
+        """What decoding takes, by one read of the table."""
+        columns = self._table.columns(self.entry.topic, _DECODING)
+        for column in columns.values():
+            self._check_rows(len(column))
+        self._demand(columns["media.uri"].null_count == 0, "a row has no uri")
+        pts_ns = int64(columns["media.pts_ns"], -1)
+        self._demand(bool((pts_ns >= -1).all()), "a row has a negative pts_ns")
+        sizes = np.stack([int64(columns[name], 0) for name in ("height", "width")], axis=1)
+        fits = (sizes >= 0).all() and (sizes.prod(axis=1) <= MAX_PIXELS).all()
+        self._demand(bool(fits), "a row has a picture size that can't be")
+        return _Decoding(
+            texts(columns["media.uri"]),
+            pts_ns,
+            sizes,
+            np.asarray(columns["keyframe"].to_numpy(), dtype=np.bool_),
+            int64(columns["byte_offset"], -1),
+            int64(columns["byte_size"], -1),
+            [texts(columns[name]) for name in _TEXTS],
+        )
 
     @cached_property
     def psnr_db(self) -> NDArray[np.float32]:
         """(N,) float32; NaN where it is embedded."""
         return self._table.psnr_db(self.entry.topic)
 
-    @cached_property
+    @property
     def keyframes(self) -> NDArray[np.bool_]:
         """(N,) bool."""
-        return np.asarray(self._column("keyframe").to_numpy(), dtype=np.bool_)
+        return self._decoding.keyframes
 
     @cached_property
     def status(self) -> NDArray[np.str_]:
@@ -141,21 +176,14 @@ class TableIndex:
 
     def sizes(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """(len(indices), 2) int64: height and width."""
-        return self._sizes[indices]
-
-    @cached_property
-    def _sizes(self) -> NDArray[np.int64]:
-        sizes = np.stack([self._int64(name, 0) for name in ("height", "width")], axis=1)
-        fits = (sizes >= 0).all() and (sizes.prod(axis=1) <= MAX_PIXELS).all()
-        self._demand(bool(fits), "a row has a picture size that can't be")
-        return sizes
+        return self._decoding.sizes[indices]
 
     def facts(self, indices: NDArray[np.int64]) -> list[Facts]:
         """What tells each frame's kind."""
         segments = self.places[0]
         formats = [segment.pixel_format for segment in self.entry.segments]
         return [
-            Facts(formats[segment], *(str(column[index]) for column in self._texts))
+            Facts(formats[segment], *(str(column[index]) for column in self._decoding.texts))
             if segment >= 0
             else self._embedded(index)
             for index, segment in zip(indices.tolist(), segments[indices].tolist(), strict=True)
@@ -163,7 +191,7 @@ class TableIndex:
 
     def _embedded(self, index: int) -> Facts:
         """What an embedded frame's own bytes tell of its kind."""
-        encoding, image_format, framing = (str(column[index]) for column in self._texts)
+        encoding, image_format, framing = (str(column[index]) for column in self._decoding.texts)
         try:
             data = DataURI.from_uri(self.uris[index])
             return picture_facts(ImageValue.embedded(data.decoded_data, data.mimetype, image_format))
@@ -171,19 +199,12 @@ class TableIndex:
             return Facts("", encoding, image_format, framing)
 
     @cached_property
-    def _texts(self) -> list[NDArray[np.object_]]:
-        """`Image.encoding`, `CompressedImage.format` and framing of each frame."""
-        names = ("source_encoding", "source_format", "source_framing")
-        return [np.asarray(self._column(name).to_numpy(), dtype=np.object_) for name in names]
-
-    @cached_property
     def places(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
         """The segment of each frame, (N,) int64, -1 where it is embedded; and the frames of each segment."""
         number = {segment.uri: at for at, segment in enumerate(self.entry.segments)}
-        segments = np.array(
-            [number.get(uri, -1) if pts >= 0 else -1 for uri, pts in zip(self.uris, self.pts_ns.tolist(), strict=True)],
-            dtype=np.int64,
-        )
+        segments = np.full(len(self), -1, np.int64)
+        in_video = self.pts_ns >= 0
+        segments[in_video] = np.fromiter(map(number.get, self.uris[in_video], repeat(-1)), np.int64)
         unknown = np.flatnonzero((segments < 0) & (self.pts_ns >= 0))
         if len(unknown):
             raise DatasetError(
@@ -194,17 +215,17 @@ class TableIndex:
             self._check_segment(at, members[at])
         return segments, members
 
-    @cached_property
+    @property
     def packets(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where each frame's packet lies in its segment: offset and size, (N,) int64; -1 where it is embedded."""
-        return self._int64("byte_offset", -1), self._int64("byte_size", -1)
+        return self._decoding.offset, self._decoding.size
 
     def _check_segment(self, at: int, members: NDArray[np.int64]) -> None:
         segment = self.entry.segments[at]
         if not len(members):
             return
         offset, size = (column[members] for column in self.packets)
-        sizes = self._sizes[members]
+        sizes = self._decoding.sizes[members]
         try:
             base64.b64decode(segment.extradata, validate=True)
         except (binascii.Error, ValueError):

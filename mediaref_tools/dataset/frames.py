@@ -27,7 +27,7 @@ from mediaref_tools.log import Message
 from mediaref_tools.media.storage import StorageOptions, open_remote
 from mediaref_tools.media.uri import member, shown
 
-__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status", "told_by"]
+__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status", "int64", "texts", "told_by"]
 
 Status = Literal["video", "remuxed", "embedded"]
 
@@ -179,6 +179,19 @@ def _rows(table: pa.Table) -> Iterator[FrameRow]:
     return (FrameRow(*values) for values in zip(*(columns[name] for name in _COLUMNS), strict=True))
 
 
+def int64(column: pa.ChunkedArray, null: int) -> NDArray[np.int64]:
+    """A column of integers as (N,) int64, `null` where it has no value."""
+    return np.asarray(pc.fill_null(column.cast(pa.int64()), null).to_numpy(), dtype=np.int64)
+
+
+def texts(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """A column of strings as (N,) of str: those that are equal are one object."""
+    known = pc.unique(column)
+    codes = np.asarray(pc.index_in(column, value_set=known).to_numpy())
+    strings: NDArray[np.object_] = np.array([*known.to_pylist(), None], np.object_)[:-1]
+    return np.take(strings, codes)
+
+
 class FramesTable:
     """An open frames table. Reads one row group (at most one segment's rows) at a time; any thread may ask."""
 
@@ -223,14 +236,21 @@ class FramesTable:
 
     def column(self, topic: str, name: str) -> pa.ChunkedArray:
         """One column of a topic; "media.uri" and "media.pts_ns" reach into the struct."""
-        head, _, tail = name.partition(".")
-        column = self._read(self._groups.get(topic, []), [head]).column(0)
-        return pc.struct_field(column, tail) if tail else column
+        return self.columns(topic, [name])[name]
+
+    def columns(self, topic: str, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+        """Columns of a topic by name, as `column` gives each, by one read."""
+        heads = list(dict.fromkeys(name.partition(".")[0] for name in names))
+        table = self._read(self._groups.get(topic, []), heads)
+        found = {}
+        for name in names:
+            head, _, tail = name.partition(".")
+            found[name] = pc.struct_field(table.column(head), tail) if tail else table.column(head)
+        return found
 
     def int64(self, topic: str, name: str, null: int) -> NDArray[np.int64]:
         """An integer column of a topic as (N,) int64, `null` where it has no value."""
-        filled = pc.fill_null(self.column(topic, name).cast(pa.int64()), null)
-        return np.asarray(filled.to_numpy(), dtype=np.int64)
+        return int64(self.column(topic, name), null)
 
     def psnr_db(self, topic: str) -> NDArray[np.float32]:
         """PSNR of each frame of a topic, (N,) float32; NaN where it is embedded."""

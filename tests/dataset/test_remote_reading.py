@@ -376,9 +376,9 @@ def test_segments_outside_of_the_folder_are_refused(traffic: Traffic, uri: str) 
     FILES["bucket/drive/manifest.json"] = json.dumps(told).encode()
     with open_dataset("slow://bucket/drive") as dataset:
         source = cast("SegmentSource", dataset["/cam"]._source)
-        source._index.__dict__["uris"] = np.array(
-            [uri if each.uri == was else each.uri for each in dataset["/cam"].refs], dtype=np.object_
-        )
+        named = [uri if each.uri == was else each.uri for each in dataset["/cam"].refs]
+        decoding = source._index._decoding._replace(uris=np.array(named, dtype=np.object_))
+        source._index.__dict__["_decoding"] = decoding
         with pytest.raises(TrustError, match="uri"):
             dataset["/cam"].batch([0])
         assert not traffic.segments()
