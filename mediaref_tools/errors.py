@@ -17,6 +17,7 @@ Each one is also the builtin that a caller would guess, so `except ValueError` w
     ├── RefError          (ValueError)         a reference is malformed, or not for the kind of media that it names
     ├── MediaError        (ValueError)         what a reference names can't be read or decoded
     │   └── MediaNotFound (FileNotFoundError)  there is nothing where it points
+    ├── ReportError       (ValueError)         a report of a conversion can't be read
     ├── ExtraError        (ImportError)        an optional package is not installed
     └── LimitError        (ValueError)         an environment variable does not hold the number that it should
 
@@ -41,6 +42,7 @@ __all__ = [
     "PluginError",
     "ProofError",
     "RefError",
+    "ReportError",
     "TopicError",
     "TrustError",
     "with_notes",
@@ -114,6 +116,10 @@ class MediaError(MediarefError, ValueError):
 
 class MediaNotFound(MediaError, FileNotFoundError):
     """There is nothing where a reference points."""
+
+
+class ReportError(MediarefError, ValueError):
+    """A report of a conversion can't be read, or is none."""
 
 
 class ExtraError(MediarefError, ImportError):

@@ -1,0 +1,138 @@
+"""Whether a conversion is good enough for a pipeline to go on: conditions on its report."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from pydantic import ValidationError
+
+from mediaref_tools.conversion.batch import BatchReport
+from mediaref_tools.errors import ReportError
+from mediaref_tools.report import Report
+
+__all__ = ["Check", "Conditions", "gate", "junit", "read_report"]
+
+_NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Conditions(NamedTuple):
+    """What is demanded; None and False demand nothing. That no reference is wrong or missing is always demanded.
+
+    Attributes:
+        max_ratio: Bytes of the dataset to bytes of the log, at most.
+        min_psnr_db: First percentile of each topic's luma PSNR, at least.
+        no_loss: Nothing was kept that was not asked to be, embedded, skipped or recovered with loss.
+    """
+
+    max_ratio: float | None = None
+    min_psnr_db: float | None = None
+    no_loss: bool = False
+
+
+class Check(NamedTuple):
+    """One condition on one log: what it is, and why it does not hold; "" where it does."""
+
+    log: str
+    condition: str
+    broken: str
+
+
+def read_report(path: str | PathLike[str]) -> Report | BatchReport:
+    """A report as `convert --report` wrote it.
+
+    Raises:
+        ReportError: There is none, or it is no report of this version.
+    """
+    try:
+        told = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ReportError(f"report can't be read: {error.strerror}: {path}") from error
+    except ValueError as error:
+        raise ReportError(f"report is no JSON: {error}: {path}") from error
+    model = BatchReport if isinstance(told, dict) and "logs" in told else Report
+    try:
+        return model.model_validate(told)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise ReportError(
+            f"no report that `convert --report` of this version wrote: {where}: {first['msg']}: {path}"
+        ) from error
+
+
+def gate(report: Report | BatchReport, conditions: Conditions) -> list[Check]:
+    """Check a report, that of each log where there are several.
+
+    Returns:
+        A check for each condition of each log, and for each topic where it is about topics, in the report's order.
+    """
+    if isinstance(report, Report):
+        return list(_checks(report.source, report, conditions))
+    found: list[Check] = []
+    for entry in report.logs:
+        if entry.report is not None:
+            found += _checks(entry.log, entry.report, conditions)
+        elif entry.state == "failed":
+            found.append(Check(entry.log, "converted", f"it failed: {entry.error}"))
+        elif conditions.no_loss and not entry.lossless:
+            found.append(Check(entry.log, "no loss", "its dataset was there before, and is not without loss"))
+        elif conditions.max_ratio is not None or conditions.min_psnr_db is not None:
+            unknown = "its dataset was there before: the report of the run that made it tells"
+            found.append(Check(entry.log, "known", unknown))
+    return found
+
+
+def _checks(log: str, report: Report, conditions: Conditions) -> Iterator[Check]:
+    bad = f"{report.wrong} wrong, {report.missing} missing of {report.frames}" if report.wrong or report.missing else ""
+    yield Check(log, "every reference shows its frame", bad)
+    if conditions.max_ratio is not None:
+        above = f"{report.bytes_out} of {report.bytes_in} bytes are {report.ratio:.3f}"
+        yield Check(
+            log, f"ratio at most {conditions.max_ratio:g}", above if report.ratio > conditions.max_ratio else ""
+        )
+    if conditions.min_psnr_db is not None:
+        for topic in report.topics:
+            p1 = topic.psnr_p1_db
+            below = p1 is not None and p1 < conditions.min_psnr_db
+            name = f"{topic.topic}: PSNR at least {conditions.min_psnr_db:g} dB"
+            yield Check(log, name, f"its first percentile is {p1:.2f} dB" if below else "")
+    if conditions.no_loss:
+        losses = list(_losses(report))
+        yield Check(log, "no loss", "; ".join(losses))
+
+
+def _losses(report: Report) -> Iterator[str]:
+    for kept in report.kept:
+        if not kept.asked:
+            yield f"{kept.topic} was kept ({kept.reason})"
+    for topic in report.topics:
+        if topic.embedded:
+            yield f"{topic.embedded} of {topic.frames} frames of {topic.topic} were embedded ({topic.reason})"
+    for loss in report.losses:
+        yield f"{loss.where}: {loss.what}"
+
+
+def junit(checks: Iterable[Check]) -> str:
+    """Checks as JUnit XML, a test case each, as CI systems show them."""
+    checks = list(checks)
+    failures = str(sum(bool(check.broken) for check in checks))
+    suite = ElementTree.Element("testsuite", name="mediaref gate", tests=str(len(checks)), failures=failures)
+    for check in checks:
+        case = ElementTree.SubElement(suite, "testcase", classname=_text(check.log), name=_text(check.condition))
+        if check.broken:
+            ElementTree.SubElement(case, "failure", message=_text(check.broken))
+    suites = ElementTree.Element("testsuites")
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, "unicode", xml_declaration=False) + "\n"
+
+
+def _text(text: str) -> str:
+    """What XML can hold: a topic's name may be anything."""
+    return _NO_XML.sub("\ufffd", text)
