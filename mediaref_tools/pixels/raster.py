@@ -60,14 +60,15 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
 class Raster:
     """Turns frames into arrays. Holds scalers: one object a thread."""
 
-    def __init__(self, *, quick: bool = False) -> None:
+    def __init__(self, *, exact: bool = False) -> None:
         """Make one.
 
         Args:
-            quick: RGB of video (4:2:0 and 4:2:2 of 8 bits) that is not resized by libswscale's own shortcut, as most
-                readers have it: a fifth of the time, up to 3 levels off, and chroma of the nearest sample.
+            exact: RGB of video right within half a level, chroma interpolated. Else that of 4:2:0 and 4:2:2 of 8 bits
+                which is not resized is made by libswscale's own shortcut, as most readers have it: in a fifth of the
+                time, up to 2 levels off where the range is full, 3 where it is not, chroma of the nearest sample.
         """
-        self._quick = quick
+        self._exact = exact
         self._reformatter, self._packer = VideoReformatter(), VideoReformatter()
 
     def into(self, frame: av.VideoFrame, out: NDArray[np.uint8], size: tuple[int, int] | None = None) -> None:
@@ -91,7 +92,7 @@ class Raster:
         target = target if (height, width) != target else (frame.height, frame.width)
         if not _is_yuv(frame):
             out[:] = self._packed(frame, "rgb24", 3, target)[: out.shape[0], : out.shape[1]]
-        elif self._quick and frame.format.name in _SHORT and target == (frame.height, frame.width):
+        elif not self._exact and frame.format.name in _SHORT and target == (frame.height, frame.width):
             packed = self._reformatter.reformat(frame, format="rgb24", interpolation=_BILINEAR, threads=1)
             out[:] = _pixels(packed, "rgb24", 3)[: out.shape[0], : out.shape[1]]
         else:
