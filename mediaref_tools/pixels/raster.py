@@ -121,15 +121,17 @@ class Raster:
             RefError: There is no such format.
             MediaError: It has floats, and "native" is wanted.
         """
-        target = (frame.height, frame.width) if size is None else size
+        frame_size = (frame.height, frame.width)
+        target = size or frame_size
         if wanted == "yuv":
             planes: NDArray[np.uint8] = np.empty((target[0] * 3 // 2, target[1]), np.uint8)
-            self.yuv(frame, planes, (frame.height, frame.width))
+            self.yuv(frame, planes, frame_size)
             return planes
         check_format(wanted)
-        if wanted in ("rgb", "bgr"):
-            out: NDArray[np.uint8] = np.empty((*target, 3), np.uint8)
-            self.into(frame, reordered(out, wanted), (frame.height, frame.width))
+        if wanted in ("rgb", "bgr") or (_is_opaque_yuv(frame) and wanted != "gray"):
+            channels = 4 if wanted in ("rgba", "bgra") else 3
+            out: NDArray[np.uint8] = np.full((*target, channels), 255, np.uint8)
+            self.into(frame, out[..., 2::-1] if wanted in ("bgr", "bgra") else out[..., :3], frame_size)
             return out
         if wanted != "native":
             return np.array(reordered(self._packed(frame, *_PACKED[wanted], target), wanted), order="C")
@@ -194,6 +196,12 @@ class Raster:
 
 def _is_yuv(frame: av.VideoFrame) -> bool:
     return not frame.format.is_rgb and not frame.format.has_palette and len(frame.format.components) > 2
+
+
+def _is_opaque_yuv(frame: av.VideoFrame) -> bool:
+    """Of 8 bits: what all colour orders, and "native", are made of in one way."""
+    parts = frame.format.components
+    return _is_yuv(frame) and parts[0].bits == 8 and not any(part.is_alpha for part in parts)
 
 
 def _pixels(packed: av.VideoFrame, name: str, channels: int) -> NDArray[np.uint8]:
