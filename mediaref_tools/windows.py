@@ -85,7 +85,7 @@ class Windows(Sequence[Window]):
         allow: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
         storage_options: StorageOptions | None = None,
         threads: int | None = None,
-        quick_colours: bool = False,
+        exact_colours: bool = False,
     ) -> None:
         """Count the windows: log times are read, nothing is decoded and nothing stays open.
 
@@ -96,7 +96,7 @@ class Windows(Sequence[Window]):
             stride: Every n-th frame of the first topic is in a window.
             every: How many frames a window begins after the one before.
             size, format: As in `Topic.batch`.
-            allow, storage_options, threads, quick_colours: As in `open_dataset`. With several workers, one thread each
+            allow, storage_options, threads, exact_colours: As in `open_dataset`. With several workers, one thread each
                 is enough.
 
         Raises:
@@ -111,7 +111,7 @@ class Windows(Sequence[Window]):
             raise FrameError("no topic is named: windows are made of the frames of at least one")
         allow = (allow,) if isinstance(allow, (str, os.PathLike)) else tuple(allow)
         options = {"allow": allow, "storage_options": storage_options, "threads": threads}
-        self._shelf = Shelf(_OPEN, options | {"quick_colours": quick_colours})
+        self._shelf = Shelf(_OPEN, options | {"exact_colours": exact_colours})
         self._frames, self._stride, self._every = frames, stride, every
         self._size, self._format = size, format
         if isinstance(datasets, (str, os.PathLike, Dataset)):

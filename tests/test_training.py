@@ -196,7 +196,7 @@ def test_a_fork_opens_its_own_and_lets_its_parent_s_be(frames: FrameDataset, mon
         closed.append(dataset)
         close(dataset)
 
-    monkeypatch.setattr("mediaref_tools.training.open_dataset", opening)
+    monkeypatch.setattr("mediaref_tools.dataset.shelf.open_dataset", opening)
     monkeypatch.setattr(mrt.Dataset, "close", closing)
     assert number(frames[0]["image"]) == number(frames[1]["image"]) - 1
     assert len(opened) == 1

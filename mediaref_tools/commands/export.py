@@ -72,7 +72,7 @@ def command(
     from mediaref_tools.dataset.opening import open_dataset
     from mediaref_tools.export.export import export_frames
 
-    with open_dataset(dataset, allow=allow) as opened:
+    with open_dataset(dataset, allow=allow, exact_colours=True) as opened:
         start_ns, stop_ns = _time_ns(opened, start, "--start"), _time_ns(opened, stop, "--stop")
         with progress_bar(quiet=quiet) as on_progress:
             report = export_frames(

@@ -81,11 +81,11 @@ class SegmentSource:
         crew: Crew,
         decoders: GopDecoders,
         *,
-        quick_colours: bool = False,
+        exact_colours: bool = False,
     ) -> None:
         self._files, self._index = files, index
         self._crew, self._decoders = crew, decoders
-        self._renderers, self._pictures = Tools(partial(Renderer, quick=quick_colours)), Tools(PictureReader)
+        self._renderers, self._pictures = Tools(partial(Renderer, exact=exact_colours)), Tools(PictureReader)
         self._tables: dict[int, PacketTable] = {}
 
     def decode(
@@ -200,10 +200,10 @@ class MediaSource:
         storage_options: StorageOptions | None = None,
         threads: int | None = None,
         *,
-        quick_colours: bool = False,
+        exact_colours: bool = False,
     ) -> None:
         self._threads, self._lock = threads, threading.RLock()
-        self._quick_colours, self._raster = quick_colours, Raster()
+        self._exact_colours, self._raster = exact_colours, Raster()
         self._topic, self._uris, self._pts_ns = topic, uris, pts_ns
         self._trust, self._storage_options = trust, storage_options
         self._videos: OrderedDict[str, VideoDecoder] = OrderedDict()
@@ -286,7 +286,7 @@ class MediaSource:
                 uri,
                 storage_options=self._storage_options,
                 threads=self._threads,
-                quick_colours=self._quick_colours,
+                exact_colours=self._exact_colours,
             )
         self._videos.move_to_end(uri)
         return self._videos[uri]

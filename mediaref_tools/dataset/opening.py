@@ -34,7 +34,7 @@ def open_dataset(
     allow: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     storage_options: StorageOptions | None = None,
     threads: int | None = None,
-    quick_colours: bool = False,
+    exact_colours: bool = False,
 ) -> Dataset:
     """Open a dataset folder that `convert` made, here or on a server, or any log or table that holds references.
 
@@ -54,9 +54,9 @@ def open_dataset(
             ("https://host/data"); "*" for everything. A dataset's own segments always lie in its folder.
         storage_options: For fsspec, where the path is a uri, or references name addresses that are allowed.
         threads: How many decode at once, for all topics together; None for one a core that this process may use.
-        quick_colours: RGB of video as most readers make it, in a fifth of the time: up to 2 levels off where JPEG's
-            full range was kept, as `convert` does, up to 3 where a camera's own video is narrower, and chroma of the
-            nearest sample. By default it is right within half a level, and chroma is interpolated.
+        exact_colours: RGB of video right within half a level, with chroma interpolated. By default it is what most
+            readers give, in a fifth of the time: up to 2 levels off in video that `convert` made, up to 3 in a
+            camera's own, and chroma of the nearest sample. What is resized is exact.
 
     Raises:
         DatasetError: It is none, it is not whole, or it holds no references.
@@ -90,23 +90,23 @@ def open_dataset(
         allow=allow,
         storage_options=storage_options,
         threads=threads,
-        quick_colours=quick_colours,
+        exact_colours=exact_colours,
     )
     if isinstance(place, str):
         with ExitStack() as opened:
-            return _converted(place, again, storage_options, threads, quick_colours, opened)
+            return _converted(place, again, storage_options, threads, exact_colours, opened)
     path = Path(path) if not scheme(os.fspath(path)) else place
     if not os.path.lexists(path):
         raise LogNotFound(f"no such file or folder: {path}")
     with ExitStack() as opened:
         if path.is_dir() and ((path / MANIFEST).exists() or not _is_log_folder(path)):
-            return _converted(path, again, None, threads, quick_colours, opened)
+            return _converted(path, again, None, threads, exact_colours, opened)
         topics: dict[str, Topic] = {}
         found = tabled_refs(path) if path.suffix in TABLE_SUFFIXES else logged_refs(path)
         trust = Trust(path.absolute().parent, allow)
         for name, refs in found.items():
             source = MediaSource(
-                name, refs.uris, refs.pts_ns, trust, storage_options, threads, quick_colours=quick_colours
+                name, refs.uris, refs.pts_ns, trust, storage_options, threads, exact_colours=exact_colours
             )
             opened.callback(partial(MediaSource.close, source))
             topics[name] = Topic(name, RefIndex(refs, source), source, partial(_topic, again, name))
@@ -130,7 +130,7 @@ def _converted(
     again: Callable[[], Dataset],
     storage_options: StorageOptions | None,
     threads: int | None,
-    quick_colours: bool,
+    exact_colours: bool,
     opened: ExitStack,
 ) -> Dataset:
     """Open a dataset folder; what is to be closed is `opened`."""
@@ -148,7 +148,7 @@ def _converted(
     topics: dict[str, Topic] = {}
     for entry in manifest.topics:
         index = TableIndex(files.name, entry, table)
-        source = SegmentSource(files, index, crew, decoders, quick_colours=quick_colours)
+        source = SegmentSource(files, index, crew, decoders, exact_colours=exact_colours)
         topics[entry.topic] = Topic(entry.topic, index, source, partial(_topic, again, entry.topic))
     if isinstance(folder, Path):
         kept = KeptLog(inside(folder, manifest.log), manifest.settings.opening)

@@ -32,7 +32,7 @@ class PictureReader:
 
     def __init__(self) -> None:
         self._decoder = PixelDecoder(_EVERYTHING)
-        self._renderer = Renderer()
+        self._renderer = Renderer(exact=True)
         self._reformatter = VideoReformatter()
 
     def into(self, image: ImageValue, look: Look, out: NDArray[Any], size: tuple[int, int] | None = None) -> None:

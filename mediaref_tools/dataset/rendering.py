@@ -27,9 +27,9 @@ _FAR_METRES = 10.0  # what a preview shows as black; compressedDepth's own defau
 class Renderer:
     """Turns frames into arrays. Holds scalers: one object a thread."""
 
-    def __init__(self, *, quick: bool = False) -> None:
-        """`quick` is as `Raster` has it."""
-        self._raster = Raster(quick=quick)
+    def __init__(self, *, exact: bool = False) -> None:
+        """`exact` is as `Raster` has it."""
+        self._raster = Raster(exact=exact)
         self._reformatter = VideoReformatter()
 
     def into(

@@ -34,12 +34,12 @@ class IndexedVideo:
     """Frames of one file by the tick at which they are shown. Any thread may ask."""
 
     def __init__(
-        self, file: Path | Ranges, name: str, table: PacketTable, crew: Crew, *, quick_colours: bool = False
+        self, file: Path | Ranges, name: str, table: PacketTable, crew: Crew, *, exact_colours: bool = False
     ) -> None:
         self._file, self._name, self._table, self._crew = file, name, table, crew
         self._pieces = Pieces(lambda _: file) if isinstance(file, Ranges) else None
         self._next = ReadAhead(table.keyframes, len(table))
-        self._decoders, self._rasters = GopDecoders(crew.threads), Tools(partial(Raster, quick=quick_colours))
+        self._decoders, self._rasters = GopDecoders(crew.threads), Tools(partial(Raster, exact=exact_colours))
         self._order = np.argsort(table.shown)
         self._ticks = table.shown[self._order]
 

@@ -11,7 +11,7 @@ _MOST = 256  # frames foreseen beyond the last that was asked for
 
 
 class ReadAhead:
-    """Tells who goes through frames in order, and what he needs next: up to the end of the next group of pictures.
+    """Tells what is asked for next of frames gone through in order: up to the end of the next group of pictures.
 
     Who asks now here, now there, is left alone. Several threads may ask; what each does hides what the others do.
     """

@@ -21,7 +21,7 @@ class RemotePackets(PacketReader):
 
         Args:
             pieces: Who fetches.
-            name: What he calls the file.
+            name: What they call the file.
             noun, error: What messages call it, and what they are raised as where packets are damaged.
             uri: Of the file, for messages.
         """

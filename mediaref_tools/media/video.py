@@ -59,7 +59,7 @@ class VideoDecoder:
         *,
         storage_options: StorageOptions | None = None,
         threads: int | None = None,
-        quick_colours: bool = False,
+        exact_colours: bool = False,
     ) -> None:
         """Open a video. Its headers and index are read; a remote file is read in ranges.
 
@@ -68,7 +68,7 @@ class VideoDecoder:
             storage_options: For fsspec.
             threads: How many decode at once where several frames are asked for; None for one a core that this process
                 may use.
-            quick_colours: As `open_dataset` has it.
+            exact_colours: As `open_dataset` has it.
 
         Raises:
             FrameError: Less than one thread.
@@ -89,7 +89,7 @@ class VideoDecoder:
         with explained(uri):
             self._stream = FrameStream(file, self._name)
         self._clock = self._stream.clock
-        self._quick, self._raster = quick_colours, Raster(quick=quick_colours)
+        self._exact, self._raster = exact_colours, Raster(exact=exact_colours)
 
     def __repr__(self) -> str:
         return f"VideoDecoder({self._name!r})"
@@ -269,7 +269,7 @@ class VideoDecoder:
         table = None if self._file is None else self._stream.table()
         if table is None or self._file is None:
             return None
-        return IndexedVideo(self._file, self._name, table, self._crew, quick_colours=self._quick)
+        return IndexedVideo(self._file, self._name, table, self._crew, exact_colours=self._exact)
 
     def _batch(self, frames: Sequence[VideoFrame]) -> VideoBatch:
         sizes = {frame.data.shape for frame in frames}

@@ -60,14 +60,15 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
 class Raster:
     """Turns frames into arrays. Holds scalers: one object a thread."""
 
-    def __init__(self, *, quick: bool = False) -> None:
+    def __init__(self, *, exact: bool = False) -> None:
         """Make one.
 
         Args:
-            quick: RGB of video (4:2:0 and 4:2:2 of 8 bits) that is not resized by libswscale's own shortcut, as most
-                readers have it: a fifth of the time, up to 3 levels off, and chroma of the nearest sample.
+            exact: RGB of video right within half a level, chroma interpolated. Else that of 4:2:0 and 4:2:2 of 8 bits
+                which is not resized is made by libswscale's own shortcut, as most readers have it: in a fifth of the
+                time, up to 2 levels off where the range is full, 3 where it is not, chroma of the nearest sample.
         """
-        self._quick = quick
+        self._exact = exact
         self._reformatter, self._packer = VideoReformatter(), VideoReformatter()
 
     def into(self, frame: av.VideoFrame, out: NDArray[np.uint8], size: tuple[int, int] | None = None) -> None:
@@ -91,7 +92,7 @@ class Raster:
         target = target if (height, width) != target else (frame.height, frame.width)
         if not _is_yuv(frame):
             out[:] = self._packed(frame, "rgb24", 3, target)[: out.shape[0], : out.shape[1]]
-        elif self._quick and frame.format.name in _SHORT and target == (frame.height, frame.width):
+        elif not self._exact and frame.format.name in _SHORT and target == (frame.height, frame.width):
             packed = self._reformatter.reformat(frame, format="rgb24", interpolation=_BILINEAR, threads=1)
             out[:] = _pixels(packed, "rgb24", 3)[: out.shape[0], : out.shape[1]]
         else:
@@ -120,15 +121,17 @@ class Raster:
             RefError: There is no such format.
             MediaError: It has floats, and "native" is wanted.
         """
-        target = (frame.height, frame.width) if size is None else size
+        frame_size = (frame.height, frame.width)
+        target = size or frame_size
         if wanted == "yuv":
             planes: NDArray[np.uint8] = np.empty((target[0] * 3 // 2, target[1]), np.uint8)
-            self.yuv(frame, planes, (frame.height, frame.width))
+            self.yuv(frame, planes, frame_size)
             return planes
         check_format(wanted)
-        if wanted in ("rgb", "bgr"):
-            out: NDArray[np.uint8] = np.empty((*target, 3), np.uint8)
-            self.into(frame, reordered(out, wanted), (frame.height, frame.width))
+        if wanted in ("rgb", "bgr") or (_is_opaque_yuv(frame) and wanted != "gray"):
+            channels = 4 if wanted in ("rgba", "bgra") else 3
+            out: NDArray[np.uint8] = np.full((*target, channels), 255, np.uint8)
+            self.into(frame, out[..., 2::-1] if wanted in ("bgr", "bgra") else out[..., :3], frame_size)
             return out
         if wanted != "native":
             return np.array(reordered(self._packed(frame, *_PACKED[wanted], target), wanted), order="C")
@@ -193,6 +196,12 @@ class Raster:
 
 def _is_yuv(frame: av.VideoFrame) -> bool:
     return not frame.format.is_rgb and not frame.format.has_palette and len(frame.format.components) > 2
+
+
+def _is_opaque_yuv(frame: av.VideoFrame) -> bool:
+    """Of 8 bits: what all colour orders, and "native", are made of in one way."""
+    parts = frame.format.components
+    return _is_yuv(frame) and parts[0].bits == 8 and not any(part.is_alpha for part in parts)
 
 
 def _pixels(packed: av.VideoFrame, name: str, channels: int) -> NDArray[np.uint8]:

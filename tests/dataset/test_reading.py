@@ -303,16 +303,15 @@ def test_planes_of_frames(made: Path, refs: Path) -> None:
             dataset[KEPT].batch([0], "yuv")
 
 
-def test_quick_colours_are_near(made: Path, refs: Path) -> None:
+def test_exact_colours_are_asked_for(made: Path, refs: Path) -> None:
     for path, topic in ((made, "/cam"), (refs, "refs")):
-        with open_dataset(path, allow=made) as exact, open_dataset(path, allow=made, quick_colours=True) as quick:
+        with open_dataset(path, allow=made) as quick, open_dataset(path, allow=made, exact_colours=True) as exact:
             one, other = exact[topic].batch(range(10), "rgb").data, quick[topic].batch(range(10), "rgb").data
             assert not np.array_equal(one, other)
             assert np.abs(one.astype(int) - other).mean() < 2
-            assert np.array_equal(quick[topic].batch(range(10), "bgr").data, other[..., ::-1])
-            again = pickle.loads(pickle.dumps(quick))
-            with again:
-                assert np.array_equal(again[topic].batch(range(10), "rgb").data, other)
+            assert np.array_equal(exact[topic].batch(range(10), "bgr").data, one[..., ::-1])
+            with pickle.loads(pickle.dumps(exact)) as again:
+                assert np.array_equal(again[topic].batch(range(10), "rgb").data, one)
 
 
 def test_pictures_that_are_no_video_are_resized_too(made: Path) -> None:

@@ -15,7 +15,7 @@ FILES = ("h264-vga-g30", "av1-vga-g30")
 SPARSE = ("random", "windows")
 NAMES = (
     ("ours, dataset", "mediaref-tools", "ours"),
-    ("ours, dataset, quick colours", "… with quick colours", "ours"),
+    ("ours, dataset, exact colours", "… with exact colours", "ours"),
     ("mediaref 2.1.0, 2 threads", "mediaref 2.1.0, 2 threads", "peer"),
     ("mediaref 2.1.0", "mediaref 2.1.0", "peer"),
     ("torchcodec, 2 threads", "TorchCodec, 2 threads", "peer"),

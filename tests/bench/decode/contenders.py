@@ -57,8 +57,8 @@ def _seed2(name: str, **options: Any) -> Contender:
 CONTENDERS = (
     Contender("ours, dataset", "by_ours", {"by": "dataset"}, role="ours", own=True),
     Contender("ours, VideoDecoder", "by_ours", {"by": "video"}, role="ours"),
-    Contender("ours, dataset, quick colours", "by_ours", {"by": "dataset", "quick": True}, role="ours", own=True),
-    Contender("ours, VideoDecoder, quick colours", "by_ours", {"by": "video", "quick": True}, role="ours"),
+    Contender("ours, dataset, exact colours", "by_ours", {"by": "dataset", "exact": True}, role="ours", own=True),
+    Contender("ours, VideoDecoder, exact colours", "by_ours", {"by": "video", "exact": True}, role="ours"),
     Contender("ours, batch_decode", "by_ours", {"by": "references"}, role="ours"),
     Contender("open + seek per frame", "by_pyav", {"keep_open": False}, _AV, role="plain", per_frame=True),
     Contender("kept open, seek per frame", "by_pyav", {"keep_open": True}, _AV, role="plain", per_frame=True),

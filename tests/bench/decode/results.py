@@ -48,11 +48,11 @@ class Results:
         there = {name for at, _, name in self._rows if at == file}
         return [contender.name for contender in CONTENDERS if contender.name in there]
 
-    def ours(self, file: str, *, quick: bool = False) -> str:
-        """Our path for a file: the dataset's, but where the file stands for others'; with quick colours or not."""
+    def ours(self, file: str, *, exact: bool = False) -> str:
+        """Our path for a file: the dataset's, but where the file stands for others'; with exact colours or not."""
         there = self.contenders(file)
         path = "dataset" if "ours, dataset" in there and file != LONG else "VideoDecoder"
-        return f"ours, {path}{', quick colours' if quick else ''}"
+        return f"ours, {path}{', exact colours' if exact else ''}"
 
     def rows(self, file: str, workload: str, contender: str) -> list[Row]:
         """One a round."""

@@ -45,13 +45,13 @@ def targets(raw: Mapping[str, Any]) -> str:
     names = {clip["name"]: clip["title"] for clip in raw["files"]}
 
     def rows(aim: str, file: str, least: float, others: Mapping[str, str | None], say: bool = False) -> None:
-        for quick in (False, True):
-            ours = results.ours(file, quick=quick)
+        for exact in (False, True):
+            ours = results.ours(file, exact=exact)
             cells = [
                 _against(results.ratio(file, w, ours, other), least, other if say else "") if other else "-"
                 for w, other in others.items()
             ]
-            lines.append(f"| {aim} | {names[file]} | {'quick' if quick else 'exact'} | {' | '.join(cells)} |")
+            lines.append(f"| {aim} | {names[file]} | {'exact' if exact else 'as peers'} | {' | '.join(cells)} |")
 
     for file in own:
         rows("≥ 1.6 x mediaref 2.1.0", file, 1.6, dict.fromkeys(SPARSE, DEFAULT))

@@ -19,15 +19,15 @@ def versions() -> dict[str, str]:
 
 
 def reader(file: dict[str, Any], options: dict[str, Any]) -> _Dataset | _Video | _References:
-    quick = options.get("quick", False)
+    exact = options.get("exact", False)
     if options["by"] == "dataset":
-        return _Dataset(file["dataset"], file["topic"], quick)
-    return _Video(file["path"], quick) if options["by"] == "video" else _References(file["path"])
+        return _Dataset(file["dataset"], file["topic"], exact)
+    return _Video(file["path"], exact) if options["by"] == "video" else _References(file["path"])
 
 
 class _Dataset:
-    def __init__(self, folder: str, topic: str, quick: bool) -> None:
-        self._dataset = mrt.open_dataset(folder, quick_colours=quick)
+    def __init__(self, folder: str, topic: str, exact: bool) -> None:
+        self._dataset = mrt.open_dataset(folder, exact_colours=exact)
         self._camera = self._dataset[topic]
 
     def decode(self, targets: Sequence[Target]) -> NDArray[np.uint8]:
@@ -41,8 +41,8 @@ class _Dataset:
 
 
 class _Video:
-    def __init__(self, path: str, quick: bool) -> None:
-        self._video = mrt.VideoDecoder(path, quick_colours=quick)
+    def __init__(self, path: str, exact: bool) -> None:
+        self._video = mrt.VideoDecoder(path, exact_colours=exact)
 
     def decode(self, targets: Sequence[Target]) -> list[NDArray[np.uint8]]:
         found: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)] * len(targets)
