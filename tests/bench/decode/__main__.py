@@ -148,6 +148,7 @@ def report(raw: dict[str, Any], page: Path, picture: Path) -> None:
     """Write tables and chart."""
     replace_part(page, "run", tables.about(raw))
     replace_part(page, "targets", tables.targets(raw))
+    replace_part(page, "profile", tables.profile(raw))
     replace_part(page, "files", tables.files(raw))
     replace_part(page, "training", tables.training(raw) if raw["training"]["rows"] else "Not measured in this run.")
     replace_part(page, "remote", tables.remote(raw))

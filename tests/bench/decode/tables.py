@@ -9,7 +9,7 @@ from tests.bench.decode.contenders import CONTENDERS
 from tests.bench.decode.results import LONG, Results, Spread
 from tests.bench.decode.workloads import WORKLOADS
 
-__all__ = ["about", "files", "remote", "targets", "training"]
+__all__ = ["about", "files", "profile", "remote", "targets", "training"]
 
 LIMIT = "libavcodec's limit"
 DEFAULT, TIMESTAMP = "mediaref 2.1.0", "mediaref 2.1.0, timestamp"
@@ -72,6 +72,29 @@ def targets(raw: Mapping[str, Any]) -> str:
         if clip["dataset"] and (times := results.ratio(file, "cold", TIMESTAMP, results.ours(file))):
             mark = "✓" if times.median <= 0.75 else "✗"
             lines.append(f"| ≤ 0.75 x mediaref 2.1.0, timestamp | {clip['title']} | {times.text()} {mark} |")
+    return "\n".join(lines)
+
+
+def profile(raw: Mapping[str, Any]) -> str:
+    """Where our CPU time goes: decoding, colours, and all else with them."""
+    results = Results(raw["rows"])
+    lines = [
+        "| file | work | decoding alone | ours | of ours, decoding | ours, exact colours | mediaref 2.1.0 |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for clip in raw["files"]:
+        for workload in WORKLOADS:
+            if workload.name not in SPARSE:
+                continue
+            file, name = clip["name"], workload.name
+            spent = [
+                results.spread(file, name, who, lambda row: 1000 * row["cpu_seconds"] / row["frames"])
+                for who in (LIMIT, results.ours(file), results.ours(file, exact=True), DEFAULT)
+            ]
+            alone, ours = spent[:2]
+            share = "-" if alone is None or ours is None else f"{alone.median / ours.median:.0%}"
+            cells = ["-" if one is None else f"{one.median:.1f}" for one in spent]
+            lines.append(f"| {clip['title']} | {workload.title} | {' | '.join([*cells[:2], share, *cells[2:]])} |")
     return "\n".join(lines)
 
 
