@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["IDENTICAL_DB", "KeptTopic", "LossReport", "Report", "TopicReport", "VerifyReport", "quality"]
+__all__ = [
+    "IDENTICAL_DB",
+    "KeptTopic",
+    "LossReport",
+    "Report",
+    "TopicReport",
+    "VerifyReport",
+    "first_percentile",
+    "quality",
+]
 
 IDENTICAL_DB = 100.0
 """What a frame of identical pixels counts in PSNR statistics, since its own PSNR is infinite."""
@@ -32,6 +41,7 @@ class TopicReport(_Model):
     bytes_out: int = Field(description="segments and embedded frames")
     psnr_mean_db: float | None
     psnr_p1_db: float | None
+    ssim_p1: float | None = Field(default=None, description="of luma, measured where a floor of it was asked for")
     reason: str | None = Field(default=None, description="why the first embedded frame could not become video")
 
 
@@ -74,11 +84,13 @@ class Report(_Model):
     segments_reused: int = Field(default=0, description="finished by an earlier run that was stopped")
     topics: tuple[TopicReport, ...]
     warnings: tuple[str, ...]
+    missed: tuple[str, ...] = Field(default=(), description="what of the quality or size asked for was not reached")
 
     @property
     def lossless(self) -> bool:
-        """Whether nothing was kept, embedded or lost: the difference between exit code 0 and 3."""
-        return not (self.embedded or self.losses or any(not topic.asked for topic in self.kept))
+        """Whether nothing was kept, embedded, lost or missed: the difference between exit code 0 and 3."""
+        kept = any(not topic.asked for topic in self.kept)
+        return not (self.embedded or self.losses or self.missed or kept)
 
 
 class VerifyReport(_Model):
@@ -117,5 +129,9 @@ def quality(psnr_db: Iterable[NDArray[np.float32]]) -> tuple[float | None, float
     values = np.minimum(np.concatenate(parts) if parts else np.empty(0, np.float32), IDENTICAL_DB)
     if len(values) == 0:
         return None, None
-    first = np.percentile(values, 1, method="lower")
-    return round(float(values.mean(dtype=np.float64)), 2), round(float(first), 2)
+    return round(float(values.mean(dtype=np.float64)), 2), round(first_percentile(values), 2)
+
+
+def first_percentile(values: Sequence[float] | NDArray[np.float32]) -> float:
+    """The first percentile of (N,) values, N at least 1: the lower one of the two that it lies between."""
+    return float(np.percentile(np.asarray(values, np.float64), 1, method="lower"))

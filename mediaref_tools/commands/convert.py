@@ -42,6 +42,24 @@ __all__ = ["command"]
 )
 @click.option("--crf", type=click.IntRange(0, 63), help="Quality, less is better. [default: 23 for h264, 30 for av1]")
 @click.option(
+    "--min-psnr",
+    metavar="DB",
+    type=click.FloatRange(20, 100),
+    help="Instead of --crf: the cheapest of each segment whose PSNR, first percentile over frames, is at least this.",
+)
+@click.option(
+    "--min-ssim",
+    metavar="X",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="The same of SSIM, or of both.",
+)
+@click.option(
+    "--target-size",
+    metavar="RATIO",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Instead of --crf: the best of each segment that takes at most this part of its pictures' bytes.",
+)
+@click.option(
     "--gop", type=click.IntRange(1, 1000), default=15, show_default=True, help="Frames from keyframe to keyframe."
 )
 @click.option(
@@ -92,6 +110,9 @@ def command(
     exclude: tuple[str, ...],
     codec: Literal["h264", "av1", "copy", "lossless"],
     crf: int | None,
+    min_psnr: float | None,
+    min_ssim: float | None,
+    target_size: float | None,
     gop: int,
     topic_codecs: tuple[dict[str, Any], ...],
     depth: Literal["keep", "ffv1"] | None,
@@ -119,10 +140,16 @@ def command(
 
     Stopped at any moment, nothing is at DIR, and the same command goes on from what is finished in DIR.partial.
 
-    Exits with 3 where a picture or topic had to stay as it was, or the log was not whole: the result says which.
+    Exits with 3 where a picture or topic had to stay as it was, the log was not whole, or a quality or size could not
+    be reached: the result says which.
     """
     if codec == "h264" and crf is not None and crf > H264_WORST_CRF:
         raise click.BadParameter(f"{crf} is not in the range 0<=x<={H264_WORST_CRF} of h264.", param_hint="'--crf'")
+    floor = min_psnr is not None or min_ssim is not None
+    if (crf is not None) + floor + (target_size is not None) > 1:
+        raise click.UsageError("Of --crf, a floor (--min-psnr, --min-ssim) and --target-size only one can be given.")
+    if codec not in ("h264", "av1") and not topic_codecs and (floor or target_size is not None):
+        raise click.UsageError(f"--codec {codec} loses nothing: there is no quality to choose.")
     if out is None and not dry_run:
         raise click.UsageError("Missing option '--out'.")
     if (
@@ -156,6 +183,9 @@ def command(
         fps=fps,
         profile=profile,
         swap_rb=swap_rb,
+        min_psnr_db=min_psnr,
+        min_ssim=min_ssim,
+        target_ratio=target_size,
     )
     if dry_run or out is None:
         _show_preview(preview(log, settings=settings), as_json=as_json)
@@ -240,6 +270,7 @@ def _show(report: Report) -> None:
     notes(console, loss_notes(report.losses))
     if report.segments_reused:
         notes(console, [reused_note(report.segments_reused)])
+    notes(console, (f"missed: {line}" for line in report.missed))
     notes(console, (f"warning: {warning}" for warning in report.warnings))
 
 

@@ -14,13 +14,13 @@ __all__ = ["command"]
 
 @click.command(short_help="Check the report of a conversion, for CI.")
 @click.argument("reports", metavar="REPORT...", type=PATH, nargs=-1, required=True)
-@click.option("--max-ratio", metavar="X", type=click.FloatRange(0), help="The dataset has at most X bytes a log's byte.")
+@click.option(
+    "--max-ratio", metavar="X", type=click.FloatRange(0), help="The dataset has at most X bytes a log's byte."
+)
 @click.option(
     "--min-psnr", metavar="DB", type=click.FloatRange(0), help="First percentile of PSNR of each topic, at least."
 )
-@click.option(
-    "--no-loss", is_flag=True, help="Nothing was kept unasked, embedded, skipped or recovered with loss."
-)
+@click.option("--no-loss", is_flag=True, help="Nothing was kept unasked, embedded, skipped or recovered with loss.")
 @click.option("--junit", "junit_file", metavar="FILE", type=PATH, help="Write the checks to FILE, as JUnit XML.")
 @quiet_option()
 def command(

@@ -9,7 +9,7 @@ from mediaref_tools.pixels.picture import FileBytes, Picture
 from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.segments.segment import DEFAULT_CRF, Encoding, Shape
 
-__all__ = ["Coding", "Form", "coding"]
+__all__ = ["Budget", "Coding", "Form", "coding"]
 
 _RANGE_LIMITED: Final = 1  # ITU-T H.273, as libavutil counts
 
@@ -23,13 +23,25 @@ class Form(NamedTuple):
     shape: Shape
 
 
+class Budget(NamedTuple):
+    """What each segment is to reach: floors of the first percentile of PSNR or SSIM, or a most of its size."""
+
+    min_psnr_db: float | None
+    min_ssim: float | None
+    max_ratio: float | None
+
+
 class Coding(NamedTuple):
-    """How one topic is coded. `codec` is what its 8-bit pictures become, None where they are coded without loss."""
+    """How one topic is coded. `codec` is what its 8-bit pictures become, None where they are coded without loss.
+
+    With a budget, `crf` is only where the search for one begins.
+    """
 
     policy: Policy
     codec: Literal["h264", "av1"] | None
     crf: int
     gop: int
+    budget: Budget | None = None
 
     def form(self, taken: Picture | FileBytes) -> Form:
         """The form of a picture's segment."""
@@ -56,4 +68,6 @@ def coding(settings: Settings, topic: str) -> Coding:
     if chosen.codec == "h264" or chosen.codec == "av1":
         codec = chosen.codec
     crf = DEFAULT_CRF.get(chosen.codec, 0) if chosen.crf is None else chosen.crf
-    return Coding(settings.policy(topic), codec, crf, chosen.gop or settings.gop)
+    asked = Budget(settings.min_psnr_db, settings.min_ssim, settings.target_ratio)
+    budget = asked if any(asked) and codec is not None and chosen.crf is None else None
+    return Coding(settings.policy(topic), codec, crf, chosen.gop or settings.gop, budget)

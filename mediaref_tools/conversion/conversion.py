@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from mediaref_tools.conversion.building import Building, folder_bytes, log_name
+from mediaref_tools.conversion.coding import coding
 from mediaref_tools.conversion.identity import Digest, this_tool
 from mediaref_tools.conversion.ledger import Ledger
 from mediaref_tools.conversion.plan import Plan, TopicPlan, plan
@@ -189,12 +190,29 @@ def _report(manifest: Manifest, found: Findings, source: Path, out: Path, reused
         ratio=round(bytes_out / max(manifest.source.bytes, 1), 4),
         seconds=round(seconds, 3),
         segments_reused=reused,
-        topics=tuple(_topic_report(entry) for entry in manifest.topics),
+        topics=tuple(_topic_report(entry, found.ssim_p1.get(entry.topic)) for entry in manifest.topics),
         warnings=manifest.warnings,
+        missed=tuple(_missed(manifest, found)),
     )
 
 
-def _topic_report(entry: TopicEntry) -> TopicReport:
+def _missed(manifest: Manifest, found: Findings) -> Iterator[str]:
+    """What of a budget was not reached."""
+    for entry in manifest.topics:
+        budget = coding(manifest.settings, entry.topic).budget
+        if budget is None:
+            continue
+        if budget.max_ratio is not None and entry.bytes_out > budget.max_ratio * entry.bytes_in:
+            yield f"{entry.topic} takes {entry.bytes_out / entry.bytes_in:.3f} of its bytes, not {budget.max_ratio:g}"
+        p1 = entry.psnr_p1_db
+        if budget.min_psnr_db is not None and p1 is not None and p1 < budget.min_psnr_db:
+            yield f"{entry.topic} has a PSNR of {p1} dB, not {budget.min_psnr_db:g}"
+        ssim = found.ssim_p1.get(entry.topic, 1.0)
+        if budget.min_ssim is not None and ssim < budget.min_ssim:
+            yield f"{entry.topic} has an SSIM of {ssim}, not {budget.min_ssim:g}"
+
+
+def _topic_report(entry: TopicEntry, ssim_p1: float | None) -> TopicReport:
     sizes: Sequence[tuple[int, int]] = [(segment.width, segment.height) for segment in entry.segments]
     width, height = max(sizes, default=(0, 0))
     return TopicReport(
@@ -209,5 +227,6 @@ def _topic_report(entry: TopicEntry) -> TopicReport:
         bytes_out=entry.bytes_out,
         psnr_mean_db=entry.psnr_mean_db,
         psnr_p1_db=entry.psnr_p1_db,
+        ssim_p1=ssim_p1,
         reason=entry.reason,
     )

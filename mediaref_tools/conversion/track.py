@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mediaref_tools.conversion.budget import BudgetWriter
 from mediaref_tools.conversion.coding import Coding, Form, coding
 from mediaref_tools.conversion.journal import Journal
 from mediaref_tools.conversion.ledger import Ledger
@@ -29,7 +30,7 @@ _OPEN = 4  # segments of other forms that a topic may have open side by side
 class _Open:
     """A segment that is being written."""
 
-    writer: SegmentWriter | RemuxWriter
+    writer: SegmentWriter | RemuxWriter | BudgetWriter
     uri: str
     start_ns: int
     last_ns: int
@@ -96,6 +97,9 @@ class Track:
         if isinstance(taken, FileBytes):
             assert isinstance(segment.writer, RemuxWriter)  # noqa: S101 - its form says so
             segment.writer.add(taken.data, pts_us, pts_us, keyframe=True)
+        elif isinstance(segment.writer, BudgetWriter):
+            segment.writer.add(image, pts_us)
+            framing = taken.framing
         else:
             assert isinstance(segment.writer, SegmentWriter)  # noqa: S101
             segment.writer.add(taken.frame, pts_us)
@@ -141,17 +145,22 @@ class Track:
             or log_time_ns - now.start_ns >= self._segment_ns
         )
 
-    def _writer(self, path: Path, form: Form) -> SegmentWriter | RemuxWriter:
+    def _writer(self, path: Path, form: Form) -> SegmentWriter | RemuxWriter | BudgetWriter:
         if form.codec in ("mjpeg", "png"):
             return RemuxWriter(path, form.codec, b"", form.width, form.height)
+        if self._coding.budget is not None and form.codec in ("h264", "av1"):
+            return BudgetWriter(path, self._coding, form)
         return SegmentWriter(path, self._coding.encoding(form), form.shape)
 
     def _finish(self) -> None:
         """Close the open segments and hand their rows on."""
         for form, now in self._closing():
-            self.ledger.close_segment(
-                now.uri, form.codec, now.writer.close(), (form.width, form.height), now.start_ns, now.last_ns
-            )
+            before = now.writer.bytes_out
+            file = now.writer.close()
+            self.ledger.bytes_out += now.writer.bytes_out - before
+            codec = now.writer.codec if isinstance(now.writer, BudgetWriter) else form.codec
+            size = (form.width, form.height)
+            self.ledger.close_segment(now.uri, codec, file, size, now.start_ns, now.last_ns)
         self.ledger.flush()
 
     def _closing(self) -> Iterator[tuple[Form, _Open]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.errors import DatasetError, MediarefError
@@ -83,6 +83,10 @@ class Settings(_Model):
         fps: Pictures a second, for a log whose container has no times (HDF5): a number, or a text such as "30000/1001".
         profile: The convention that such a log follows: "aloha", "robomimic" …
         swap_rb: Red and blue of such a log's pictures are swapped, and are to be corrected.
+        min_psnr_db, min_ssim: Instead of crf, what the first percentile over a segment's frames, of luma, is at least:
+            the cheapest crf that reaches it is searched for each segment.
+        target_ratio: Instead of crf, bytes of video to bytes of image messages, at most: the best crf that reaches it
+            is searched for each segment.
     """
 
     topics: tuple[str, ...] = ("*",)
@@ -98,6 +102,16 @@ class Settings(_Model):
     fps: str | None = None
     profile: str | None = None
     swap_rb: bool = False
+    min_psnr_db: float | None = Field(default=None, ge=20, le=100)
+    min_ssim: float | None = Field(default=None, gt=0, lt=1)
+    target_ratio: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_quality(self) -> Self:
+        floor = self.min_psnr_db is not None or self.min_ssim is not None
+        if (self.crf is not None) + floor + (self.target_ratio is not None) > 1:
+            raise ValueError("of crf, a floor (min_psnr_db, min_ssim) and target_ratio only one can be given")
+        return self
 
     @field_validator("fps", mode="before")
     @classmethod

@@ -22,6 +22,7 @@ from mediaref_tools.pixels.plane import plane, same_pixels
 from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.proof.camera import CameraFrames
 from mediaref_tools.proof.judge import Judge, psnr_db
+from mediaref_tools.proof.measure import ssim
 from mediaref_tools.proof.segmentframes import SegmentFrames, read_bytes
 
 __all__ = ["TopicCheck"]
@@ -33,7 +34,9 @@ class TopicCheck:
     `add` and `decode` are for one thread at a time, `record` for one other.
     """
 
-    def __init__(self, dataset: Path, table: FramesTable, topic: str, policy: Policy) -> None:
+    def __init__(
+        self, dataset: Path, table: FramesTable, topic: str, policy: Policy, *, with_ssim: bool = False
+    ) -> None:
         self.topic = topic
         self.wrong: dict[int, str] = {}
         self.missing: dict[int, str] = {}
@@ -41,6 +44,9 @@ class TopicCheck:
         self.embedded = 0
         self.segments: Counter[tuple[str, int, int]] = Counter()
         """Rows that lie in segments, by uri, width and height."""
+        self.ssim: list[float] = []
+        """Of frames that are lossy video, where it is measured."""
+        self._with_ssim = with_ssim
         self._psnr_db: list[float] = []
         self._rows = table.rows(topic)
         self._records = table.rows(topic)
@@ -110,6 +116,8 @@ class TopicCheck:
             return self._equal(row, same, "its pixels are not the message's own")
         decoded = plane(shown, 0)[: row.height, : row.width]
         self._judge.add(row.index, decoded, luma(source))
+        if self._with_ssim:
+            self.ssim.append(ssim(decoded, luma(source)))
         return psnr_db(decoded, luma(source))
 
     def _equal(self, row: FrameRow, equal: bool, otherwise: str) -> float:

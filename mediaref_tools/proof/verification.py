@@ -25,7 +25,7 @@ from mediaref_tools.progress import Meter, OnProgress, no_progress
 from mediaref_tools.proof import inventory
 from mediaref_tools.proof.check import TopicCheck
 from mediaref_tools.proof.comparison import Comparison, compare
-from mediaref_tools.report import VerifyReport, quality
+from mediaref_tools.report import VerifyReport, first_percentile, quality
 
 __all__ = ["Findings", "check", "verify"]
 
@@ -35,13 +35,18 @@ _SHOWN = 100
 
 
 class Findings(NamedTuple):
-    """What a check of a dataset found. `psnr_db` by topic is empty where there was no source to measure against."""
+    """What a check of a dataset found.
+
+    `psnr_db` by topic is empty where there was no source to measure against; `ssim_p1` has the topics of which it was
+    measured.
+    """
 
     frames: int
     wrong: int
     missing: int
     embedded: int
     psnr_db: Mapping[str, NDArray[np.float32]]
+    ssim_p1: Mapping[str, float]
     comparison: Comparison | None
     problems: tuple[str, ...]
 
@@ -80,7 +85,7 @@ def verify(
         found = check(folder, manifest, table, log, source, on_progress)
         psnr = found.psnr_db or {topic: table.psnr_db(topic) for topic in table.topics}
     damaged = inventory.files(folder, manifest)
-    mean, first_percentile = quality(psnr.values())
+    mean, lowest = quality(psnr.values())
     return VerifyReport(
         dataset=str(folder),
         against=None if against is None else str(against),
@@ -89,7 +94,7 @@ def verify(
         missing=found.missing,
         embedded=found.embedded,
         psnr_mean_db=mean,
-        psnr_p1_db=first_percentile,
+        psnr_p1_db=lowest,
         messages_compared=None if found.comparison is None else found.comparison.compared,
         messages_different=None if found.comparison is None else found.comparison.different,
         problems=(*damaged, *found.problems)[:_SHOWN],
@@ -106,8 +111,15 @@ def check(
     on_progress: OnProgress,
 ) -> Findings:
     """Check a dataset's rows, records and frames, against its source if that is given."""
+    settings = manifest.settings
     checks = {
-        entry.topic: TopicCheck(dataset, table, entry.topic, manifest.settings.policy(entry.topic))
+        entry.topic: TopicCheck(
+            dataset,
+            table,
+            entry.topic,
+            settings.policy(entry.topic),
+            with_ssim=source is not None and settings.min_ssim is not None,
+        )
         for entry in manifest.topics
     }
     meter = Meter(on_progress, "verify" if source is None else "prove", manifest.messages)
@@ -138,6 +150,7 @@ def check(
         missing=sum(len(found.missing) for found in checks.values()),
         embedded=sum(found.embedded for found in checks.values()),
         psnr_db={} if source is None else {topic: found.psnr_db for topic, found in checks.items()},
+        ssim_p1={topic: round(first_percentile(found.ssim), 4) for topic, found in checks.items() if found.ssim},
         comparison=comparison,
         problems=tuple(problems),
     )
