@@ -84,6 +84,18 @@ class BudgetWriter:
         Raises:
             OutputError, EncodeError: As of `SegmentWriter`.
         """
+        try:
+            file = self._settled(self._found())
+            self._path("try").replace(self.path)
+        except BaseException:
+            self.abort()
+            raise
+        self._tidy()
+        self.bytes_out = int(file.packets.size.sum())
+        return file
+
+    def _found(self) -> _Trial | None:
+        """The setting's trial, whose file is the best so far; None where no setting meets the budget."""
         everything = range(len(self._spool))
         crfs = self._crfs
         sample = self._sample()
@@ -104,11 +116,7 @@ class BudgetWriter:
             if better or trial.room < 2 or at == len(crfs) - 1:
                 break
             at = min(at + int(trial.room), len(crfs) - 1)
-        file = self._settled(best)
-        self._path("try").replace(self.path)
-        self._tidy()
-        self.bytes_out = int(file.packets.size.sum())
-        return file
+        return best
 
     @property
     def _crfs(self) -> Sequence[int]:
@@ -133,11 +141,10 @@ class BudgetWriter:
 
     def _try(self, crf: int, which: Sequence[int]) -> _Trial:
         file = self._encoded(crf, which)
-        size = int(file.packets.size.sum())
         room = math.inf
         if self._budget.max_ratio is not None:
             source = sum(self._spool.size(number) for number in which)
-            room = _HALVES[self.codec] * math.log2(self._budget.max_ratio * source / max(size, 1))
+            room = _HALVES[self.codec] * math.log2(self._budget.max_ratio * source / file.bytes)
         else:
             found = self._measured(which)
             if self._budget.min_psnr_db is not None:
