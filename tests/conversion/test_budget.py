@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from mediaref_tools import Manifest, Report, Settings, convert, open_dataset, verify
@@ -18,7 +20,8 @@ from mediaref_tools.dataset.manifest import TopicCodec
 from mediaref_tools.errors import OutputError
 from mediaref_tools.progress import Progress
 from mediaref_tools.report import quality
-from mediaref_tools.sample import frame_number
+from mediaref_tools.sample import frame_number, numbered_image
+from mediaref_tools.segments.file import SegmentFile
 from mediaref_tools.segments.segment import SegmentWriter
 from tests.conversion.mixedlog import fingerprint
 from tests.smalllogs import camera, log_of, rows_of
@@ -197,19 +200,30 @@ def test_a_disk_that_fails_is_our_error_and_leaves_nothing(
 
 
 def test_the_search_tries_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting costs a whole encoding: a handful of samples of 30 frames, and the segment once or twice."""
-    encoded = 0
-    add = SegmentWriter.add
+    """Samples of three windows of two groups, and the segment once or twice."""
+    lengths: list[int] = []
+    close = SegmentWriter.close
 
-    def counted(self: SegmentWriter, frame: Any, pts_us: int) -> None:
-        nonlocal encoded
-        encoded += 1
-        add(self, frame, pts_us)
+    def counted(self: SegmentWriter) -> SegmentFile:
+        lengths.append(len(self))
+        return close(self)
 
-    monkeypatch.setattr(SegmentWriter, "add", counted)
+    monkeypatch.setattr(SegmentWriter, "close", counted)
     log = log_of(tmp_path, "mcap", camera(count=200, encoding="rgb8"))
     convert(log, tmp_path / "out", settings=Settings(min_psnr_db=36, gop=5))
-    assert 200 < encoded <= 7 * 30 + 2 * 200
+    assert 1 <= lengths.count(30) <= 7
+    assert 1 <= lengths.count(200) <= 2
+    assert set(lengths) == {30, 200}
+
+
+def test_jpeg_files_of_several_kinds_are_no_one_track(tmp_path: Path) -> None:
+    messages = camera(count=20)
+    for number, message in enumerate(messages[10:], 10):
+        whole = io.BytesIO()
+        Image.fromarray(numbered_image(number, 96, 64)).save(whole, "jpeg", quality=95, subsampling=0)
+        message.body.data = np.frombuffer(whole.getvalue(), np.uint8)
+    log = log_of(tmp_path, "mcap", messages)
+    assert converted(log, tmp_path / "out", min_psnr_db=90).topics[0].codec == "h264"
 
 
 def test_a_sample_that_flatters_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
