@@ -40,6 +40,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Converting": (
         "conversion.conversion.convert",
         "conversion.batch.convert_folder",
+        "conversion.batch.convert_logs",
         "proof.verification.verify",
         "dataset.manifest.Settings",
         "dataset.manifest.Manifest",

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mediaref_tools.conversion.batch import BatchEntry, BatchReport, convert_folder
+    from mediaref_tools.conversion.batch import BatchEntry, BatchReport, convert_folder, convert_logs
     from mediaref_tools.conversion.conversion import convert
     from mediaref_tools.dataset.batch import Frame, FrameBatch
     from mediaref_tools.dataset.dataset import Dataset
@@ -54,6 +54,7 @@ __all__ = [
     "cleanup_cache",
     "convert",
     "convert_folder",
+    "convert_logs",
     "decode_column",
     "open_dataset",
     "open_episode",
@@ -69,6 +70,7 @@ _WHERE = {
     "EpisodeGroup": "episode",
     "EpisodePictures": "episode",
     "convert_folder": "conversion.batch",
+    "convert_logs": "conversion.batch",
     "open_episode": "episode",
     "cleanup_cache": "media.decoding",
     "batch_decode": "media.decoding",

@@ -23,6 +23,7 @@ __all__ = [
     "Channel",
     "ChannelStats",
     "Converter",
+    "FolderReader",
     "GuidedConverter",
     "LogReader",
     "LogWriter",
@@ -233,6 +234,15 @@ class WholeReader(Protocol):
         Args:
             replaced: Topics whose images were replaced: they are no extras.
         """
+        ...
+
+
+@runtime_checkable
+class FolderReader(Protocol):
+    """What a `LogReader` has besides if its logs are folders: without it, none of them is ever deleted whole."""
+
+    def strangers(self) -> Iterator[Path]:
+        """What lies in the folder and is no part of the log, links among it. Nothing where the log is a file."""
         ...
 
 

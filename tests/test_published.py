@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import json
 from importlib.resources import files
+from pathlib import Path
 from typing import get_args, get_type_hints
 
+import jsonschema
 import pytest
 
+import mediaref_tools as mrt
+from mediaref_tools.commands.consoles import json_text
 from mediaref_tools.log import Record
 from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.published import published
+from mediaref_tools.sample import make_sample
 
 
 @pytest.mark.parametrize("name", sorted(published()))
@@ -47,3 +53,19 @@ def test_ros_definitions_have_the_fields_of_the_values(name: str, like: type) ->
 def test_arrow_form_is_the_specifications() -> None:
     text = (files("mediaref_tools.schemas") / "mediaref.arrow.txt").read_text(encoding="utf-8")
     assert text == "struct<uri: string, pts_ns: int64>\n"
+
+
+def test_written_reports_follow_their_schemas(tmp_path: Path) -> None:
+    log = make_sample(tmp_path / "logs" / "drive.mcap", container="mcap", seconds=0.3)
+    (tmp_path / "logs" / "cut.mcap").write_bytes(log.read_bytes()[:20])
+    written = {
+        "report": mrt.convert(log, tmp_path / "set"),
+        "batch-report": mrt.convert_folder(tmp_path / "logs", tmp_path / "sets"),
+        "verify-report": mrt.verify(tmp_path / "set", against=log),
+    }
+    for name, model in written.items():
+        schema = json.loads((files("mediaref_tools.schemas") / f"{name}.schema.json").read_text(encoding="utf-8"))
+        told = json.loads(json_text(model))
+        jsonschema.validate(told, schema, cls=jsonschema.Draft202012Validator)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**told, "wrongs": 1}, schema, cls=jsonschema.Draft202012Validator)

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,13 +63,21 @@ class Folder:
         Args:
             storage_files: Those written anew, whose SQLite companions hold nothing of their own any more.
         """
+        for path, relative in self._others(storage_files):
+            # a link is not followed: a stranger's log must not pull other files of this machine into the output
+            if not path.is_symlink() and (path.is_file() or path.is_dir()):
+                yield path, relative
+
+    def strangers(self) -> Iterator[Path]:
+        """What is no part of the log: neither its metadata nor its storage; links are none of its parts."""
+        links = (path for path in self.files if path.is_symlink())
+        return chain(links, (path for path, _ in self._others(self.files)))
+
+    def _others(self, storage_files: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
         taken = {METADATA} if self.text is not None else set()
         for file in storage_files:
             taken |= {file.name, *(file.name + companion for companion in _COMPANIONS)}
-        for path, relative in _walk(self.path):
-            # a link is not followed: a stranger's log must not pull other files of this machine into the output
-            if str(relative) not in taken and not path.is_symlink() and (path.is_file() or path.is_dir()):
-                yield path, relative
+        return (each for each in _walk(self.path) if str(each[1]) not in taken)
 
     def copy_rest(self, out: Path, storage_files: Iterable[Path], metadata: str | None) -> None:
         """Write into a new folder what is not storage: `metadata.yaml` with a new text, everything else as it is.

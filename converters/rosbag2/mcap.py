@@ -113,6 +113,10 @@ class Rosbag2McapReader:
         ]
         return [*self._known, *own, *(self._miscounts or ())]
 
+    def strangers(self) -> Iterator[Path]:
+        """What of the folder is no part of the log."""
+        return self._folder.strangers()
+
     def stats(self) -> Mapping[int, ChannelStats]:
         """Messages, payload bytes and times by channel id.
 

@@ -105,6 +105,10 @@ class Rosbag2Sqlite3Reader:
                 losses.append(Loss(split.file.name, what, 0))
         return losses
 
+    def strangers(self) -> Iterator[Path]:
+        """What of the folder is no part of the log."""
+        return iter(()) if self._folder is None else self._folder.strangers()
+
     def stats(self) -> Mapping[int, ChannelStats]:
         """Messages, payload bytes and times by channel id.
 

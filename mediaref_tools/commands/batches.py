@@ -1,4 +1,4 @@
-"""The result of converting a folder of logs: one table, one line, and what went wrong."""
+"""The result of converting several logs: one table, one line, and what went wrong."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from mediaref_tools.commands.tables import Column, arrow, dot, notes, reused_not
 
 if TYPE_CHECKING:
     from mediaref_tools.conversion.batch import BatchEntry, BatchReport
+    from mediaref_tools.report import Report
 
-__all__ = ["show_batch"]
+__all__ = ["show_batch", "show_stays"]
 
 
 def show_batch(report: BatchReport, *, quiet: bool) -> None:
@@ -41,6 +42,23 @@ def show_batch(report: BatchReport, *, quiet: bool) -> None:
     )
 
 
+def show_stays(report: Report | BatchReport, stays: str | None) -> bool:
+    """Say on standard error which logs were to be deleted and stay, a line each.
+
+    Args:
+        report: Of one log or of several.
+        stays: Why the one stays; None or "" where it does not, or nobody wanted it gone.
+    """
+    logs = getattr(report, "logs", None)
+    if logs is None:
+        told = [(report.source, stays)]
+    else:
+        told = [(entry.log, entry.source_stays) for entry in logs]
+    lines = [f"not deleted: {log}: {text.one_line(why)}" for log, why in told if why]
+    notes(error_console(), lines)
+    return bool(lines)
+
+
 def _row(entry: BatchEntry, to: str) -> list[str]:
     report = entry.report
     if report is None:
@@ -63,8 +81,10 @@ def _reasons(entry: BatchEntry) -> str:
     if report is None:
         return ""
     parts = [reused_note(report.segments_reused)] if report.segments_reused else []
+    parts += ["deleted, once its dataset was proved against it again"] if entry.source_deleted else []
     parts += [f"kept {topic.topic} ({topic.reason})" for topic in report.kept]
     parts += [f"embedded {report.embedded} of {text.plural(report.frames, 'frame')}"] if report.embedded else []
+    parts += [f"missed: {line}" for line in report.missed]
     parts += [f"loss: {loss.where}: {loss.what}" for loss in report.losses[:3]]
     parts += [f"and {len(report.losses) - 3} more losses"] if len(report.losses) > 3 else []
     return "; ".join(parts)

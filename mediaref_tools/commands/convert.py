@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from mediaref_tools.commands import exits, text
+from mediaref_tools.commands import exits
+from mediaref_tools.commands.conditions import condition_options, settle
 from mediaref_tools.commands.params import (
     H264_WORST_CRF,
     PATH,
     RATE,
     SECONDS,
+    SHARD,
     TOPIC_CODEC,
     json_option,
     overwrite_option,
@@ -22,14 +24,13 @@ from mediaref_tools.commands.params import (
 
 if TYPE_CHECKING:
     from mediaref_tools.conversion.batch import BatchReport
-    from mediaref_tools.conversion.preview import Preview
     from mediaref_tools.report import Report
 
 __all__ = ["command"]
 
 
 @click.command(short_help="Turn a log's pictures into video and keep everything else.")
-@click.argument("log", metavar="INPUT", type=PATH)
+@click.argument("inputs", metavar="INPUT...", type=PATH, nargs=-1, required=True)
 @click.option("--out", metavar="DIR", type=PATH, help="The dataset's folder: made whole, or not at all.  [required]")
 @topic_option("Convert image topics that match; may be given several times.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave image topics that match as they are.")
@@ -102,9 +103,19 @@ __all__ = ["command"]
     show_default=True,
     help="Go on with what a run of the same conversion that was stopped has finished, or throw it away.",
 )
+@click.option(
+    "--jobs", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="How many logs at once."
+)
+@click.option("--shard", metavar="I/N", type=SHARD, help="Convert only the Ith of N parts of the logs, from 1 on.")
+@click.option(
+    "--delete-source",
+    is_flag=True,
+    help="Delete each log once its dataset is there, and was proved against it again; if nothing was lost.",
+)
+@condition_options()
 @quiet_option()
 def command(
-    log: Path,
+    inputs: tuple[Path, ...],
     out: Path | None,
     topics: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -127,21 +138,27 @@ def command(
     as_json: bool,
     overwrite: bool,
     resume: bool,
+    jobs: int,
+    shard: tuple[int, int] | None,
+    delete_source: bool,
+    max_ratio: float | None,
+    no_loss: bool,
+    junit_file: Path | None,
     quiet: bool,
 ) -> None:
     """Turn the pictures of a log into video, and keep everything else as it is.
 
     INPUT is a ROS 1 bag, a rosbag2 folder or file, an MCAP file or an HDF5 episode; it is never changed. DIR gets the
     same log with references in the place of pictures, and the video. Every reference is decoded and compared before
-    DIR appears. INPUT may be a folder of logs too: each becomes a dataset in DIR.
+    DIR appears. Of several INPUTs, and of a folder of logs, each log becomes a dataset in DIR.
 
     What 8-bit video would lose is coded without loss: 16-bit images, Bayer mosaics, transparency. A camera's own video
     is not coded anew. Floats and what no video holds is kept.
 
     Stopped at any moment, nothing is at DIR, and the same command goes on from what is finished in DIR.partial.
 
-    Exits with 3 where a picture or topic had to stay as it was, the log was not whole, or a quality or size could not
-    be reached: the result says which.
+    Exits with 3 where a picture or topic had to stay as it was, the log was not whole, a quality or size could not be
+    reached, what was demanded does not hold, or a log that was to be deleted stays: the result says which.
     """
     if codec == "h264" and crf is not None and crf > H264_WORST_CRF:
         raise click.BadParameter(f"{crf} is not in the range 0<=x<={H264_WORST_CRF} of h264.", param_hint="'--crf'")
@@ -152,6 +169,8 @@ def command(
         raise click.UsageError(f"--codec {codec} loses nothing: there is no quality to choose.")
     if out is None and not dry_run:
         raise click.UsageError("Missing option '--out'.")
+    if dry_run and (len(inputs) > 1 or shard or delete_source or max_ratio is not None or no_loss or junit_file):
+        raise click.UsageError("--dry-run is of one INPUT, and makes nothing that could be checked or deleted.")
     if (
         out is not None
         and report_file is not None
@@ -161,13 +180,16 @@ def command(
         raise click.BadParameter(f"there is no folder {str(report_file.parent)!r}.", param_hint="'--report'")
 
     from mediaref_tools.commands.bars import progress_bar
-    from mediaref_tools.commands.batches import show_batch
-    from mediaref_tools.commands.consoles import echo_json, json_text
-    from mediaref_tools.conversion.batch import BatchReport, convert_folder, holds_logs
+    from mediaref_tools.commands.batches import show_batch, show_stays
+    from mediaref_tools.commands.consoles import echo_json, error_console, json_text, output_console
+    from mediaref_tools.commands.conversions import show_preview, show_report
+    from mediaref_tools.conversion.batch import BatchReport, convert_log, convert_logs
     from mediaref_tools.conversion.conversion import convert
+    from mediaref_tools.conversion.inputs import holds_logs
     from mediaref_tools.conversion.preview import preview
     from mediaref_tools.dataset.manifest import Settings, TopicCodec
     from mediaref_tools.errors import OutputError
+    from mediaref_tools.gate import Conditions, gate
 
     settings = Settings(
         topics=topics or ("*",),
@@ -188,16 +210,38 @@ def command(
         target_ratio=target_size,
     )
     if dry_run or out is None:
-        _show_preview(preview(log, settings=settings), as_json=as_json)
+        show_preview(preview(inputs[0], settings=settings), as_json=as_json)
         return
     report: Report | BatchReport
+    stays: str | None = None
     with progress_bar(quiet=quiet) as on_progress:
-        if holds_logs(log):
-            report = convert_folder(
-                log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress
+        if len(inputs) > 1 or shard or holds_logs(inputs[0]):
+            report = convert_logs(
+                inputs,
+                out,
+                settings=settings,
+                overwrite=overwrite,
+                resume=resume,
+                jobs=jobs,
+                shard=shard or (1, 1),
+                delete_source=delete_source,
+                on_progress=on_progress,
             )
+        elif delete_source:
+            made = convert_log(
+                inputs[0],
+                out,
+                on_progress,
+                settings=settings,
+                overwrite=overwrite,
+                resume=resume,
+                delete_source=True,
+            )
+            report, stays = made.report, made.stays
         else:
-            report = convert(log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress)
+            report = convert(
+                inputs[0], out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress
+            )
     if report_file is not None:
         try:
             report_file.write_text(json_text(report), encoding="utf-8")
@@ -211,99 +255,13 @@ def command(
     elif isinstance(report, BatchReport):
         show_batch(report, quiet=quiet)
     elif not quiet:
-        _show(report)
+        show_report(report)
+    is_kept = show_stays(report, stays)
+    holds = True
+    if max_ratio is not None or no_loss or junit_file is not None:
+        checks = gate(report, Conditions(max_ratio, no_loss=no_loss))
+        holds = settle(checks, junit_file, error_console() if as_json else output_console())
     if isinstance(report, BatchReport) and report.failed:
         click.get_current_context().exit(exits.FAILED)
-    if not report.lossless:
+    if not report.lossless or is_kept or not holds:
         click.get_current_context().exit(exits.INCOMPLETE)
-
-
-def _show(report: Report) -> None:
-    from mediaref_tools.commands.consoles import output_console
-    from mediaref_tools.commands.tables import (
-        Column,
-        arrow,
-        dot,
-        embedded_note,
-        kept_notes,
-        loss_notes,
-        notes,
-        reused_note,
-        show_table,
-    )
-
-    console = output_console()
-    if report.topics:
-        columns = [
-            Column("topic", "name"),
-            Column("codec", "name"),
-            Column("frames"),
-            Column("size"),
-            Column("ratio"),
-            Column("PSNR / p1"),
-        ]
-        rows = [
-            [
-                topic.topic,
-                topic.codec,
-                text.count(topic.frames),
-                text.change(topic.bytes_in, topic.bytes_out, arrow(console)),
-                text.percent(topic.bytes_out / topic.bytes_in) if topic.bytes_in else "-",
-                text.psnr(topic.psnr_mean_db, topic.psnr_p1_db),
-            ]
-            for topic in report.topics
-        ]
-        show_table(console, columns, rows)
-        console.print()
-        proved = f"proved: {text.plural(report.frames, 'reference')}, {report.wrong} wrong, {report.missing} missing"
-    elif report.kept:
-        proved = f"no topic became video: all {text.plural(report.messages_out, 'message')} are as they were"
-    else:
-        proved = f"no image topics to convert: {text.plural(report.messages_out, 'message')} copied as they are"
-    sizes = (
-        f"{text.change(report.bytes_in, report.bytes_out, arrow(console))} "
-        f"({text.percent(report.ratio)}) in {text.duration(round(report.seconds * 1e9))}"
-    )
-    console.print(f"{proved}{dot(console)} {sizes}", soft_wrap=True)
-    notes(console, kept_notes(report.kept))
-    notes(console, (embedded_note(t.topic, t.embedded, t.frames, t.reason) for t in report.topics if t.embedded))
-    notes(console, loss_notes(report.losses))
-    if report.segments_reused:
-        notes(console, [reused_note(report.segments_reused)])
-    notes(console, (f"missed: {line}" for line in report.missed))
-    notes(console, (f"warning: {warning}" for warning in report.warnings))
-
-
-def _show_preview(found: Preview, *, as_json: bool) -> None:
-    from mediaref_tools.commands.consoles import echo_json, output_console
-    from mediaref_tools.commands.tables import Column, arrow, notes, show_table
-
-    if as_json:
-        echo_json(found)
-        return
-    console = output_console()
-    if not found.topics:
-        console.print(f"no image topics to convert among {text.plural(found.messages, 'message')}", soft_wrap=True)
-        return
-    columns = [
-        Column("topic", "name"),
-        Column("encoding", "name"),
-        Column("frames"),
-        Column("becomes", "word"),
-        Column("size, about"),
-    ]
-    rows = [
-        [
-            topic.topic,
-            topic.encoding,
-            text.count(topic.messages),
-            f"{topic.codec}, as it is" if topic.remuxed else topic.codec or "kept",
-            text.change(topic.bytes_in, topic.bytes_out, arrow(console)) if topic.codec else text.size(topic.bytes_in),
-        ]
-        for topic in found.topics
-    ]
-    show_table(console, columns, rows)
-    console.print()
-    bytes_in, bytes_out = (sum(getattr(topic, name) for topic in found.topics) for name in ("bytes_in", "bytes_out"))
-    console.print(f"images {text.change(bytes_in, bytes_out, arrow(console))}; nothing was written", soft_wrap=True)
-    notes(console, (f"kept {topic.topic}: {topic.reason}" for topic in found.topics if topic.codec is None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,8 +16,10 @@ __all__ = [
     "PATH",
     "RATE",
     "SECONDS",
+    "SHARD",
     "TOPIC_CODEC",
     "allow_option",
+    "amount",
     "json_option",
     "overwrite_option",
     "quiet_option",
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
     _ParamType = click.ParamType[int]
     _DictType = click.ParamType[dict[str, Any]]
     _RateType = click.ParamType[str]
+    _ShardType = click.ParamType[tuple[int, int]]
 else:  # not generic before click 8.4
-    _ParamType = _DictType = _RateType = click.ParamType
+    _ParamType = _DictType = _RateType = _ShardType = click.ParamType
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -110,6 +114,30 @@ class _Rate(_RateType):
 
 
 RATE = _Rate()
+
+
+class _Shard(_ShardType):
+    """`I/N`: the Ith of N parts, from 1 on."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        number, _, count = str(value).partition("/")
+        if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+            self.fail(f"{value!r} is not I/N with I from 1 to N, such as 1/8", param, ctx)
+        return int(number), int(count)
+
+
+SHARD = _Shard()
+
+
+def amount(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is no number, which every comparison would let through."""
+    if value is not None and not isfinite(value):
+        raise click.BadParameter(f"{value} is not a number.", ctx=ctx, param=param)
+    return value
 
 
 def topic_option(text: str) -> Callable[[_Command], _Command]:

@@ -1,29 +1,31 @@
-"""Converting a folder of logs: each into a dataset of its own, whatever becomes of the others."""
+"""Converting several logs: each into a dataset of its own, whatever becomes of the others."""
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mediaref_tools.conversion import removal
 from mediaref_tools.conversion.building import tidy
-from mediaref_tools.conversion.conversion import convert
+from mediaref_tools.conversion.conversion import convert, report_of
 from mediaref_tools.conversion.identity import Digest
+from mediaref_tools.conversion.inputs import BatchLog, Shard, batch_logs, logs_in
+from mediaref_tools.conversion.workers import Died, side_by_side
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings
-from mediaref_tools.errors import LogError, LogNotFound, MediarefError, OutputError, with_notes
-from mediaref_tools.plugins import claimed
+from mediaref_tools.errors import MediarefError, with_notes
 from mediaref_tools.progress import OnProgress, Progress, no_progress
+from mediaref_tools.proof.verification import Findings
 from mediaref_tools.report import Report
 
-__all__ = ["BatchEntry", "BatchReport", "convert_folder", "holds_logs"]
+__all__ = ["BatchEntry", "BatchReport", "Outcome", "convert_folder", "convert_log", "convert_logs"]
 
 
 class _Model(BaseModel):
@@ -33,20 +35,22 @@ class _Model(BaseModel):
 class BatchEntry(_Model):
     """What became of one log."""
 
-    log: str = Field(description="relative to the folder")
+    log: str = Field(description="relative to the folder that it was found in, or its own name")
     out: str = Field(description="the dataset, relative to the folder of datasets")
     state: Literal["converted", "present", "failed"] = Field(
         description="present: the dataset of this very log and these settings was there already"
     )
     lossless: bool = Field(description="nothing was kept, embedded or lost; false where it failed")
-    report: Report | None = Field(description="of the conversion, if there was one")
+    report: Report | None = Field(description="of the conversion that made its dataset; none where it failed")
     error: str | None = Field(description="why it failed")
+    source_deleted: bool = Field(default=False, description="whether the log was deleted, as was asked for")
+    source_stays: str | None = Field(default=None, description="why it was not, although that was asked for")
 
 
 class BatchReport(_Model):
-    """What a conversion of a folder did."""
+    """What a conversion of several logs did."""
 
-    source: str
+    source: str = Field(description="the folder, or several inputs, joined by commas")
     out: str
     logs: tuple[BatchEntry, ...]
     converted: int
@@ -63,12 +67,6 @@ class BatchReport(_Model):
         return all(entry.lossless for entry in self.logs)
 
 
-def holds_logs(path: str | Path) -> bool:
-    """Whether a path is a folder to be converted log by log, and no log, such as a rosbag2, itself."""
-    path = Path(path)
-    return path.is_dir() and not claimed(path)
-
-
 def convert_folder(
     folder: str | Path,
     out: str | Path,
@@ -78,48 +76,94 @@ def convert_folder(
     resume: bool = True,
     on_progress: OnProgress = no_progress,
 ) -> BatchReport:
-    """Make a dataset of every log in a folder and its subfolders, as `convert` does.
+    """Make a dataset of every log in a folder and its subfolders, as `convert_logs` does.
 
-    `episodes/a/episode_0.hdf5` becomes `out/a/episode_0/`, with the ending where two would have one name. A dataset of
-    the same log and settings that is there already is left alone, so that a batch which was stopped goes on, and the
-    conversion in which it was stopped does too.
-
-    Args:
-        folder: Where logs lie; folders that are logs or datasets are not looked into, links to folders not followed.
-        out: Where datasets go; made if need be.
-        settings: For each.
-        overwrite: Replace other datasets that are in the way.
-        resume: Go on with what an earlier run finished of a log; False throws that away, but no dataset.
-        on_progress: Called with how many logs are done, of stage "batch".
-
-    Raises:
-        LogNotFound: No converter claims anything in it.
-        OutputError: `out` lies within the folder, or the folder within `out`.
+    It is looked into even where it could be taken for a log itself, as a folder of MCAP files can.
 
     Examples:
         >>> report = mrt.convert_folder("episodes/", "datasets/", settings=mrt.Settings(fps="50"))
         >>> report.converted, report.failed, report.lossless
         (2, 0, True)
     """
+    source, target = Path(folder), Path(out)
+    how = partial(convert_log, settings=settings, overwrite=overwrite, resume=resume)
+    return _converted([source], target, logs_in(source, target), how, 1, on_progress)
+
+
+def convert_logs(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    resume: bool = True,
+    jobs: int = 1,
+    shard: tuple[int, int] = (1, 1),
+    delete_source: bool = False,
+    on_progress: OnProgress = no_progress,
+) -> BatchReport:
+    """Make a dataset of each of several logs, and of every log in folders of them, as `convert` does.
+
+    `episodes/a/episode_0.hdf5` becomes `out/a/episode_0/` if `episodes` was given, `out/episode_0/` if it was given
+    itself; with the ending where two would have one name. A dataset of the same log and settings that is there already
+    is left alone, so that a batch which was stopped goes on, and the conversion in which it was stopped does too.
+
+    Args:
+        inputs: Logs, and folders where logs lie; folders that are logs or datasets are not looked into, links to
+            folders not followed.
+        out: Where datasets go; made if need be.
+        settings: For each.
+        overwrite: Replace other datasets that are in the way.
+        resume: Go on with what an earlier run finished of a log; False throws that away, but no dataset.
+        jobs: How many logs at once, in processes of their own: each takes the memory that one conversion takes, and
+            one that is killed fails its log only. A program that asks for more than 1 has its own doings under
+            `if __name__ == "__main__":`, as Python's `multiprocessing` wants.
+        shard: (i, n): only those logs that are in the ith of n parts, from 1 on; each is in exactly one, told by the
+            hash of its name.
+        delete_source: Delete each log once its dataset is committed and was proved against the log once more, if its
+            conversion was without loss; `BatchEntry.source_stays` says why one stays.
+        on_progress: Called with how many logs are done, of stage "batch".
+
+    Raises:
+        LogNotFound: No converter claims anything in a folder.
+        OutputError: `out` and an input lie in each other, or two logs would have one dataset.
+        ValueError: `jobs` or `shard` is out of range.
+
+    Examples:
+        >>> report = mrt.convert_logs(["drive.mcap", "episodes/"], "all/", settings=mrt.Settings(fps="50"))
+        >>> [entry.out for entry in report.logs]
+        ['drive', 'episode_0', 'episode_1']
+    """
+    part = Shard(*shard)
+    if jobs < 1 or not 1 <= part.number <= part.parts:
+        raise ValueError(f"jobs {jobs} and shard {shard}: expected 1 or more, and (i, n) with 1 <= i <= n")
+    sources, target = [Path(each) for each in inputs], Path(out)
+    logs = [log for log in batch_logs(sources, target) if part.has(log)]
+    how = partial(convert_log, settings=settings, overwrite=overwrite, resume=resume, delete_source=delete_source)
+    return _converted(sources, target, logs, how, jobs, on_progress)
+
+
+def _converted(
+    sources: Sequence[Path],
+    target: Path,
+    logs: Sequence[BatchLog],
+    how: Callable[..., Outcome],
+    jobs: int,
+    on_progress: OnProgress,
+) -> BatchReport:
     begun = time.monotonic()
-    source, target, settings = Path(folder), Path(out), settings or Settings()
-    ours, theirs = target.resolve(), source.resolve()
-    if ours == theirs or ours in theirs.parents or theirs in ours.parents:
-        raise OutputError(f"the folders of logs and of datasets may not lie in each other: {target} and {source}")
-    logs = list(_logs(source))
-    if not logs:
-        raise LogNotFound(f"this folder holds no log that an installed converter knows: {source}")
-    names = _names(source, logs)
-    entries: list[BatchEntry] = []
+    works = [partial(how, log.path, target / log.out) for log in logs]
     counted = _Counted(on_progress, len(logs))
-    for log in logs:
-        make = partial(convert, settings=settings, overwrite=overwrite, resume=resume, on_progress=counted.within)
-        entries.append(_entry(source, log, target, names[log], settings, make))
-        counted.finish()
-    reports = [entry.report for entry in entries if entry.report is not None]
+    found: dict[int, Outcome | str | Died] = {}
+    with closing(_outcomes(works, min(jobs, len(logs)), counted.within)) as outcomes:
+        for number, outcome in outcomes:
+            found[number] = outcome
+            counted.finish(number)
+    entries = [_entry(log, found[number]) for number, log in enumerate(logs)]
+    reports = [entry.report for entry in entries if entry.report is not None and entry.state == "converted"]
     states = Counter(entry.state for entry in entries)
     return BatchReport(
-        source=str(source),
+        source=", ".join(map(str, sources)),
         out=str(target),
         logs=tuple(entries),
         converted=states["converted"],
@@ -132,48 +176,92 @@ def convert_folder(
     )
 
 
-def _logs(folder: Path) -> Iterator[Path]:
-    """Whatever a converter claims, in natural order: episode_2 before episode_10."""
+class Outcome(NamedTuple):
+    """What became of one log. `report` is that of its dataset; `stays` says why it was not deleted, "" where it was.
+
+    `stays` is None where nobody asked for it.
+    """
+
+    report: Report
+    present: bool
+    stays: str | None = None
+
+
+def convert_log(
+    log: Path,
+    out: Path,
+    on_progress: OnProgress = no_progress,
+    *,
+    settings: Settings | None = None,
+    overwrite: bool = False,
+    resume: bool = True,
+    delete_source: bool = False,
+) -> Outcome:
+    """Convert a log, unless its dataset is there already; then delete it, if that is asked for and may be.
+
+    Args:
+        log: As for `convert`.
+        out: As for `convert`.
+        on_progress: As for `convert`.
+        settings: As for `convert`.
+        overwrite: As for `convert`.
+        resume: As for `convert`.
+        delete_source: As for `convert_logs`.
+
+    Raises:
+        MediarefError: As of `convert`.
+    """
+    settings = settings or Settings()
+    made = _made_before(out, log, settings)
+    if made is not None:
+        tidy(out)
+        report = _report_of(made, log, out)
+    else:
+        report = convert(log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress)
+    stays = removal.delete_source(log, out, report, on_progress) if delete_source else None
+    return Outcome(report, made is not None, stays)
+
+
+def _report_of(made: Manifest, log: Path, out: Path) -> Report:
+    """The report of a dataset that was there before: as of the run that made it, in no time."""
+    frames, embedded = (sum(getattr(topic, name) for topic in made.topics) for name in ("frames", "embedded"))
+    return report_of(made, Findings(frames, 0, 0, embedded, {}, {}, None, ()), log, out, 0, 0.0)
+
+
+def _outcomes(
+    works: Sequence[Callable[[OnProgress], Outcome]], jobs: int, within: Callable[[int, Progress], None]
+) -> Generator[tuple[int, Outcome | str | Died], None, None]:
+    attempts = [partial(_attempt, work) for work in works]
+    if jobs > 1:
+        yield from side_by_side(jobs, attempts, within)
+        return
+    for number, attempt in enumerate(attempts):
+        yield number, attempt(partial(within, number))
+
+
+def _attempt(work: Callable[[OnProgress], Outcome], on_progress: OnProgress) -> Outcome | str:
+    """A log's outcome, or why it failed."""
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: _natural(entry.name))
-    except OSError as error:
-        raise LogError(f"folder can't be read: {error.strerror or error}: {folder}") from error
-    for entry in entries:
-        path = folder / entry.name
-        if entry.name.startswith("."):
-            continue
-        if claimed(path):
-            yield path
-        elif entry.is_dir(follow_symlinks=False) and not (path / MANIFEST).exists():
-            yield from _logs(path)
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
-
-
-def _names(folder: Path, logs: list[Path]) -> dict[Path, Path]:
-    """Where each log's dataset goes: its name without the ending, unless others would go there too."""
-    short = {log: log.relative_to(folder).with_suffix("") if log.is_file() else log.relative_to(folder) for log in logs}
-    uses = Counter(short.values())
-    uses.update({parent for log in logs for parent in log.relative_to(folder).parents})  # a dataset holds no other
-    return {log: name if uses[name] == 1 else log.relative_to(folder) for log, name in short.items()}
-
-
-def _entry(
-    folder: Path, log: Path, out: Path, name: Path, settings: Settings, make: Callable[[Path, Path], Report]
-) -> BatchEntry:
-    told = {"log": log.relative_to(folder).as_posix(), "out": name.as_posix()}
-    try:
-        made = _made_before(out / name, log, settings)
-        if made is not None:
-            tidy(out / name)
-            left = any(not topic.asked for topic in made.kept) or any(topic.embedded for topic in made.topics)
-            return BatchEntry(**told, state="present", lossless=not (left or made.losses), report=None, error=None)
-        report = make(log, out / name)
+        return work(on_progress)
     except (MediarefError, OSError) as error:
-        return BatchEntry(**told, state="failed", lossless=False, report=None, error=with_notes(str(error), error))
-    return BatchEntry(**told, state="converted", lossless=report.lossless, report=report, error=None)
+        return with_notes(str(error), error)
+
+
+def _entry(log: BatchLog, found: Outcome | str | Died) -> BatchEntry:
+    name, out = log.name.as_posix(), log.out.as_posix()
+    if not isinstance(found, Outcome):
+        error = found if isinstance(found, str) else f"its process was {found}: {log.path}"
+        return BatchEntry(log=name, out=out, state="failed", lossless=False, report=None, error=error)
+    return BatchEntry(
+        log=name,
+        out=out,
+        state="present" if found.present else "converted",
+        lossless=found.report.lossless,
+        report=found.report,
+        error=None,
+        source_deleted=found.stays == "",
+        source_stays=found.stays or None,
+    )
 
 
 def _made_before(dataset: Path, log: Path, settings: Settings) -> Manifest | None:
@@ -191,28 +279,28 @@ def _made_before(dataset: Path, log: Path, settings: Settings) -> Manifest | Non
 
 
 class _Counted:
-    """Progress of one log after the other, told as one."""
+    """Progress of several logs, told as one."""
 
     def __init__(self, on_progress: OnProgress, total: int) -> None:
         self._on_progress, self._total = on_progress, total
-        self._done = self._bytes_in = self._bytes_out = 0
-        self._now = (0, 0)
+        self._done = 0
+        self._bytes: dict[int, tuple[int, int]] = {}
         self._tell()
 
-    def within(self, progress: Progress) -> None:
-        """Take the progress of the log that is being converted."""
+    def within(self, number: int, progress: Progress) -> None:
+        """Take the progress of a log that is being converted."""
         if progress.bytes_in:
-            self._now = (progress.bytes_in, progress.bytes_out)
+            self._bytes[number] = (progress.bytes_in, progress.bytes_out)
         self._tell()
 
-    def finish(self) -> None:
+    def finish(self, number: int) -> None:
         """Count the log."""
         self._done += 1
-        self._bytes_in += self._now[0]
-        self._bytes_out += self._now[1]
-        self._now = (0, 0)
+        read, written = self._bytes.pop(number, (0, 0))
+        ended = self._bytes.get(-1, (0, 0))
+        self._bytes[-1] = (ended[0] + read, ended[1] + written)
         self._tell()
 
     def _tell(self) -> None:
-        now = (self._bytes_in + self._now[0], self._bytes_out + self._now[1])
-        self._on_progress(Progress("batch", self._done, self._total, *now))
+        read, written = (sum(each[side] for each in self._bytes.values()) for side in (0, 1))
+        self._on_progress(Progress("batch", self._done, self._total, read, written))

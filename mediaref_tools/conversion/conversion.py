@@ -24,7 +24,7 @@ from mediaref_tools.progress import OnProgress, no_progress
 from mediaref_tools.proof.verification import Findings, check
 from mediaref_tools.report import LossReport, Report, TopicReport, quality
 
-__all__ = ["convert"]
+__all__ = ["convert", "report_of"]
 
 
 def convert(
@@ -100,7 +100,7 @@ def convert(
         manifest.write(building.folder)
         building.commit()
     reused = sum(ledger.reused for ledger in done.ledgers)
-    return _report(manifest, found, source, Path(out), reused, time.monotonic() - begun)
+    return report_of(manifest, found, source, Path(out), reused, time.monotonic() - begun)
 
 
 def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, on_progress: OnProgress) -> Findings:
@@ -171,7 +171,8 @@ def _with_quality(manifest: Manifest, found: Findings) -> Manifest:
     return manifest.model_copy(update={"topics": tuple(topics)})
 
 
-def _report(manifest: Manifest, found: Findings, source: Path, out: Path, reused: int, seconds: float) -> Report:
+def report_of(manifest: Manifest, found: Findings, source: Path, out: Path, reused: int, seconds: float) -> Report:
+    """The report of a dataset at `out`, as its manifest and its proof tell."""
     bytes_out = folder_bytes(out)
     return Report(
         source=str(source),

@@ -127,6 +127,9 @@ def test_options_reach_the_settings(mediaref: Run, sample_log: Path, out: Path) 
         "profile": None,
         "swap_rb": False,
         "topic_codecs": [],
+        "min_psnr_db": None,
+        "min_ssim": None,
+        "target_ratio": None,
         "debayer": False,
         "depth": None,
     }
@@ -305,3 +308,37 @@ def test_topics_with_any_name(mediaref: Run, logs: Iterator[Path], out: Path) ->
     assert done.returncode == 0
     assert r"/[bold]/:smile:/\x1b[31m/größe" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_a_floor_and_a_size_reach_the_settings(mediaref: Run, sample_log: Path, out: Path) -> None:
+    done = mediaref("convert", sample_log, "--out", out, "--min-psnr", 35, "--min-ssim", 0.9, "--json")
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    assert report["missed"] == []
+    assert all(topic["psnr_p1_db"] >= 35 and topic["ssim_p1"] >= 0.9 for topic in report["topics"])
+    settings = json.loads((out / "manifest.json").read_text())["settings"]
+    assert (settings["min_psnr_db"], settings["min_ssim"], settings["target_ratio"]) == (35, 0.9, None)
+
+
+def test_a_size_that_is_missed_is_a_line_and_exit_code_3(mediaref: Run, sample_log: Path, out: Path) -> None:
+    done = mediaref("convert", sample_log, "--out", out, "--target-size", 0.0001)
+    assert done.returncode == 3
+    assert sum(line.startswith("missed: /camera/") for line in done.stdout.splitlines()) == 2
+    assert out.is_dir()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--crf", 20, "--min-psnr", 40],
+        ["--min-ssim", 0.9, "--target-size", 0.5],
+        ["--codec", "copy", "--min-psnr", 40],
+        ["--min-psnr", 10],
+        ["--min-ssim", 1],
+        ["--target-size", 0],
+    ],
+)
+def test_quality_is_chosen_in_one_way(mediaref: Run, sample_log: Path, out: Path, options: list[object]) -> None:
+    done = mediaref("convert", sample_log, "--out", out, *options)
+    assert done.returncode == 2
+    assert not out.exists()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import mediaref_tools as mrt
-from mediaref_tools.conversion.batch import convert_folder, holds_logs
+from mediaref_tools.conversion.batch import convert_folder
+from mediaref_tools.conversion.inputs import holds_logs
 from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.errors import LogNotFound, OutputError
 from mediaref_tools.progress import Progress

@@ -28,7 +28,8 @@ def by_libavfilter(decoded: NDArray[np.uint8], source: NDArray[np.uint8], folder
     log = folder / "ssim.log"
     graph = av.filter.Graph()
     inputs = [
-        graph.add_buffer(width=96, height=64, format="gray", time_base=Fraction(1, 25), name=name) for name in "ab"
+        graph.add_buffer(width=96, height=64, format=av.VideoFormat("gray"), time_base=Fraction(1, 25), name=name)
+        for name in "ab"
     ]
     compared, sink = graph.add("ssim", f"stats_file={log}"), graph.add("buffersink")
     for place, one in enumerate(inputs):

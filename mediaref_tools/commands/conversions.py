@@ -1,0 +1,102 @@
+"""The result of converting one log, or of a look at what that would give: a table, a line, and what to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mediaref_tools.commands import text
+from mediaref_tools.commands.consoles import echo_json, output_console
+from mediaref_tools.commands.tables import (
+    Column,
+    arrow,
+    dot,
+    embedded_note,
+    kept_notes,
+    loss_notes,
+    notes,
+    reused_note,
+    show_table,
+)
+
+if TYPE_CHECKING:
+    from mediaref_tools.conversion.preview import Preview
+    from mediaref_tools.report import Report
+
+__all__ = ["show_preview", "show_report"]
+
+
+def show_report(report: Report) -> None:
+    """Show what became of one log."""
+    console = output_console()
+    if report.topics:
+        columns = [
+            Column("topic", "name"),
+            Column("codec", "name"),
+            Column("frames"),
+            Column("size"),
+            Column("ratio"),
+            Column("PSNR / p1"),
+        ]
+        rows = [
+            [
+                topic.topic,
+                topic.codec,
+                text.count(topic.frames),
+                text.change(topic.bytes_in, topic.bytes_out, arrow(console)),
+                text.percent(topic.bytes_out / topic.bytes_in) if topic.bytes_in else "-",
+                text.psnr(topic.psnr_mean_db, topic.psnr_p1_db),
+            ]
+            for topic in report.topics
+        ]
+        show_table(console, columns, rows)
+        console.print()
+        proved = f"proved: {text.plural(report.frames, 'reference')}, {report.wrong} wrong, {report.missing} missing"
+    elif report.kept:
+        proved = f"no topic became video: all {text.plural(report.messages_out, 'message')} are as they were"
+    else:
+        proved = f"no image topics to convert: {text.plural(report.messages_out, 'message')} copied as they are"
+    sizes = (
+        f"{text.change(report.bytes_in, report.bytes_out, arrow(console))} "
+        f"({text.percent(report.ratio)}) in {text.duration(round(report.seconds * 1e9))}"
+    )
+    console.print(f"{proved}{dot(console)} {sizes}", soft_wrap=True)
+    notes(console, kept_notes(report.kept))
+    notes(console, (embedded_note(t.topic, t.embedded, t.frames, t.reason) for t in report.topics if t.embedded))
+    notes(console, loss_notes(report.losses))
+    if report.segments_reused:
+        notes(console, [reused_note(report.segments_reused)])
+    notes(console, (f"missed: {line}" for line in report.missed))
+    notes(console, (f"warning: {warning}" for warning in report.warnings))
+
+
+def show_preview(found: Preview, *, as_json: bool) -> None:
+    """Show what would become of one log."""
+    if as_json:
+        echo_json(found)
+        return
+    console = output_console()
+    if not found.topics:
+        console.print(f"no image topics to convert among {text.plural(found.messages, 'message')}", soft_wrap=True)
+        return
+    columns = [
+        Column("topic", "name"),
+        Column("encoding", "name"),
+        Column("frames"),
+        Column("becomes", "word"),
+        Column("size, about"),
+    ]
+    rows = [
+        [
+            topic.topic,
+            topic.encoding,
+            text.count(topic.messages),
+            f"{topic.codec}, as it is" if topic.remuxed else topic.codec or "kept",
+            text.change(topic.bytes_in, topic.bytes_out, arrow(console)) if topic.codec else text.size(topic.bytes_in),
+        ]
+        for topic in found.topics
+    ]
+    show_table(console, columns, rows)
+    console.print()
+    bytes_in, bytes_out = (sum(getattr(topic, name) for topic in found.topics) for name in ("bytes_in", "bytes_out"))
+    console.print(f"images {text.change(bytes_in, bytes_out, arrow(console))}; nothing was written", soft_wrap=True)
+    notes(console, (f"kept {topic.topic}: {topic.reason}" for topic in found.topics if topic.codec is None))
