@@ -21,6 +21,7 @@ from mediaref_tools.conversion.workers import Died, side_by_side
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings
 from mediaref_tools.errors import MediarefError, with_notes
+from mediaref_tools.lanes import cores
 from mediaref_tools.progress import OnProgress, Progress, no_progress
 from mediaref_tools.proof.verification import Findings
 from mediaref_tools.report import Report
@@ -139,7 +140,14 @@ def convert_logs(
         raise ValueError(f"jobs {jobs} and shard {shard}: expected 1 or more, and (i, n) with 1 <= i <= n")
     sources, target = [Path(each) for each in inputs], Path(out)
     logs = [log for log in batch_logs(sources, target) if part.has(log)]
-    how = partial(convert_log, settings=settings, overwrite=overwrite, resume=resume, delete_source=delete_source)
+    how = partial(
+        convert_log,
+        settings=settings,
+        overwrite=overwrite,
+        resume=resume,
+        delete_source=delete_source,
+        threads=max(cores() // jobs, 1),
+    )
     return _converted(sources, target, logs, how, jobs, on_progress)
 
 
@@ -196,6 +204,7 @@ def convert_log(
     overwrite: bool = False,
     resume: bool = True,
     delete_source: bool = False,
+    threads: int | None = None,
 ) -> Outcome:
     """Convert a log, unless its dataset is there already; then delete it, if that is asked for and may be.
 
@@ -207,6 +216,7 @@ def convert_log(
         overwrite: As for `convert`.
         resume: As for `convert`.
         delete_source: As for `convert_logs`.
+        threads: As for `convert`.
 
     Raises:
         MediarefError: As of `convert`.
@@ -217,7 +227,15 @@ def convert_log(
         tidy(out)
         report = _report_of(made, log, out)
     else:
-        report = convert(log, out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress)
+        report = convert(
+            log,
+            out,
+            settings=settings,
+            overwrite=overwrite,
+            resume=resume,
+            threads=threads,
+            on_progress=on_progress,
+        )
     stays = removal.delete_source(log, out, report, on_progress) if delete_source else None
     return Outcome(report, made is not None, stays)
 

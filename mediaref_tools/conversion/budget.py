@@ -156,7 +156,7 @@ class BudgetWriter:
     def _encoded(self, crf: int, which: Sequence[int]) -> SegmentFile:
         path = self._path("try")
         path.unlink(missing_ok=True)
-        encoding = Encoding("h264" if self.codec == "h264" else "av1", crf, self._coding.gop)
+        encoding = Encoding("h264" if self.codec == "h264" else "av1", crf, self._coding.gop, self._coding.threads)
         writer = self._writer = SegmentWriter(path, encoding, self._form.shape)
         for picture, pts_us in self._pictures(which):
             writer.add(picture.frame, pts_us)

@@ -34,8 +34,10 @@ class Building:
     next run; after any other error nothing does, since what was made may be wrong.
     """
 
-    def __init__(self, out: Path, source: Path, settings: Settings, *, overwrite: bool, resume: bool) -> None:
-        """Look whether `out` is free.
+    def __init__(
+        self, out: Path, source: Path, settings: Settings, *, overwrite: bool, resume: bool, threads: int = 1
+    ) -> None:
+        """Look whether `out` is free. `threads` is how many a conversion that begins anew has.
 
         Raises:
             OutputError: It exists and may not be overwritten, or it and the source lie in each other.
@@ -48,7 +50,7 @@ class Building:
             raise OutputError(f"output must be a folder of its own, not the root of a disk: {out}")
         self.out = out if out.name not in ("", "..") else ours
         self.source = source
-        self._identity = Identity.of(source, settings)
+        self._identity = Identity.of(source, settings, threads)
         self._overwrite, self._resume = overwrite, resume
         self._staging = Staging(self.out, maker=_MAKER)
         self.folder = self._staging.new
@@ -100,6 +102,7 @@ class Building:
             differences = ["it was made by another version"]
         else:
             differences = self._identity.differences(earlier)
+            self._identity = self._identity.model_copy(update={"threads": earlier.threads})
             if not differences and self._identity.is_touched(earlier) and not self._is_same_log():
                 differences = [f"{self.source.name} has changed since"]
             elif not differences and self._identity.is_touched(earlier):
@@ -117,6 +120,11 @@ class Building:
             return False
         with Digest(self.source) as digest:
             return digest.result() == earlier
+
+    @property
+    def threads(self) -> int:
+        """How many all encoders share: as many as when the conversion began."""
+        return self._identity.threads
 
     @property
     def scratch(self) -> Path:

@@ -42,6 +42,7 @@ class Coding(NamedTuple):
     crf: int
     gop: int
     budget: Budget | None = None
+    threads: int = 1
 
     def form(self, taken: Picture | FileBytes) -> Form:
         """The form of a picture's segment."""
@@ -56,13 +57,13 @@ class Coding(NamedTuple):
     def encoding(self, form: Form) -> Encoding:
         """How a segment of encoded frames is encoded."""
         if form.codec == "ffv1":
-            return Encoding("ffv1", 0, 1)
+            return Encoding("ffv1", 0, 1, self.threads)
         assert self.codec is not None  # noqa: S101 - the form says that it is lossy
-        return Encoding(self.codec, self.crf, self.gop)
+        return Encoding(self.codec, self.crf, self.gop, self.threads)
 
 
-def coding(settings: Settings, topic: str) -> Coding:
-    """How a topic is coded."""
+def coding(settings: Settings, topic: str, threads: int = 1) -> Coding:
+    """How a topic is coded; `threads` is how many its encoder has."""
     chosen = settings.of_topic(topic)
     codec: Literal["h264", "av1"] | None = None
     if chosen.codec == "h264" or chosen.codec == "av1":
@@ -70,4 +71,4 @@ def coding(settings: Settings, topic: str) -> Coding:
     crf = DEFAULT_CRF.get(chosen.codec, 0) if chosen.crf is None else chosen.crf
     asked = Budget(settings.min_psnr_db, settings.min_ssim, settings.target_ratio)
     budget = asked if any(asked) and codec is not None and chosen.crf is None else None
-    return Coding(settings.policy(topic), codec, crf, chosen.gop or settings.gop, budget)
+    return Coding(settings.policy(topic), codec, crf, chosen.gop or settings.gop, budget, threads)

@@ -17,6 +17,7 @@ from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.layout import FRAMES
 from mediaref_tools.dataset.manifest import Manifest, Settings, Source, TopicEntry
 from mediaref_tools.errors import ProofError
+from mediaref_tools.lanes import cores
 from mediaref_tools.log import LogReader
 from mediaref_tools.pixels.transport import channels_are_swapped
 from mediaref_tools.plugins import open_log
@@ -34,6 +35,7 @@ def convert(
     settings: Settings | None = None,
     overwrite: bool = False,
     resume: bool = True,
+    threads: int | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Report:
     """Make a dataset of a log: the same log with references, its pictures as video, and the proof of both.
@@ -51,6 +53,7 @@ def convert(
         settings: Which topics, and how; the defaults if None.
         overwrite: Replace the dataset that is at `out`.
         resume: Go on with what an earlier run of this conversion finished; False throws that away.
+        threads: How many work at once; None for one a core. Encoders have several each where topics are fewer.
         on_progress: Called from this thread with how far it has come.
 
     Raises:
@@ -70,11 +73,13 @@ def convert(
     source, settings = Path(log), settings or Settings()
     with (
         open_log(source, settings.opening) as reader,
-        Building(Path(out), source, settings, overwrite=overwrite, resume=resume) as building,
+        Building(
+            Path(out), source, settings, overwrite=overwrite, resume=resume, threads=threads or cores()
+        ) as building,
     ):
         with Digest(source, building.digest_note) as digest:
             todo = plan(reader, settings, building.scratch)
-            done = rewrite(reader, building, todo, settings, on_progress)
+            done = rewrite(reader, building, todo, settings, on_progress, threads)
             topics = tuple(_entry(todo.converted[ledger.topic], ledger) for ledger in done.ledgers)
             manifest = Manifest(
                 tool=this_tool(),
@@ -95,7 +100,7 @@ def convert(
                 losses=tuple(LossReport(**loss._asdict()) for loss in reader.losses),
                 warnings=_warnings(reader, todo, topics),
             )
-        found = _prove(reader, building.folder, building.scratch, manifest, on_progress)
+        found = _prove(reader, building.folder, building.scratch, manifest, on_progress, threads)
         manifest = _with_quality(manifest, found)
         manifest.write(building.folder)
         building.commit()
@@ -103,7 +108,14 @@ def convert(
     return report_of(manifest, found, source, Path(out), reused, time.monotonic() - begun)
 
 
-def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, on_progress: OnProgress) -> Findings:
+def _prove(
+    reader: LogReader,
+    dataset: Path,
+    scratch: Path,
+    manifest: Manifest,
+    on_progress: OnProgress,
+    threads: int | None,
+) -> Findings:
     """Decode what was muxed, compare it with the source, and fill in the frames table's PSNR.
 
     Raises:
@@ -111,7 +123,7 @@ def _prove(reader: LogReader, dataset: Path, scratch: Path, manifest: Manifest, 
     """
     opening = manifest.settings.opening
     with closing(FramesTable(dataset)) as table, open_log(dataset / manifest.log, opening) as log:
-        found = check(dataset, manifest, table, log, reader, on_progress)
+        found = check(dataset, manifest, table, log, reader, on_progress, threads)
         if found.problems or found.wrong or found.missing:
             first = found.problems[0] if found.problems else ""
             raise ProofError(

@@ -42,9 +42,11 @@ class Identity(_Model):
     settings: Settings
     source: str
     files: tuple[SourceFile, ...]
+    threads: int
+    """That all encoders share: a run that goes on with another's segments has as many, whatever machine it is on."""
 
     @classmethod
-    def of(cls, source: Path, settings: Settings) -> Self:
+    def of(cls, source: Path, settings: Settings, threads: int = 1) -> Self:
         """That of a conversion which begins now.
 
         Raises:
@@ -55,6 +57,7 @@ class Identity(_Model):
             settings=settings,
             source=_text(source.resolve().name),
             files=tuple(_listing(source)),
+            threads=threads,
         )
 
     def differences(self, earlier: Identity) -> list[str]:

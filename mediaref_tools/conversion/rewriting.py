@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -17,7 +16,7 @@ from mediaref_tools.conversion.plan import Plan, TopicPlan
 from mediaref_tools.conversion.track import Track
 from mediaref_tools.dataset.layout import FRAMES
 from mediaref_tools.dataset.manifest import Settings
-from mediaref_tools.lanes import Backlog, Lanes
+from mediaref_tools.lanes import Backlog, Lanes, cores
 from mediaref_tools.log import LogReader, LogWriter, Message, Record
 from mediaref_tools.progress import Meter, OnProgress
 
@@ -27,6 +26,7 @@ _BACKLOG_BYTES = 64 * 2**20
 _BACKLOG_ITEMS = 512
 _AHEAD_BYTES = 16 * 2**20
 _AHEAD_ITEMS = 256
+_MOST_THREADS = 8  # of one encoder: more gain nothing at the size that cameras have
 
 
 class Rewritten(NamedTuple):
@@ -39,20 +39,27 @@ class Rewritten(NamedTuple):
 
 
 def rewrite(
-    reader: LogReader, building: Building, todo: Plan, settings: Settings, on_progress: OnProgress
+    reader: LogReader,
+    building: Building,
+    todo: Plan,
+    settings: Settings,
+    on_progress: OnProgress,
+    threads: int | None = None,
 ) -> Rewritten:
     """Read the log once: images into tracks, everything into the new log. The frames table has no PSNR yet.
 
     What an earlier run finished is neither decoded nor encoded again. All else is made anew: what comes of a message
     depends on the log and the settings alone, so it is the same.
     """
-    tracks = {topic: _track(one, settings, building.journal) for topic, one in todo.converted.items()}
+    encoders = sum(one.camera is None for one in todo.converted.values())
+    each = min(max(building.threads // max(encoders, 1), 1), _MOST_THREADS)
+    tracks = {topic: _track(one, settings, building.journal, each) for topic, one in todo.converted.items()}
     ledgers = [track.ledger for track in tracks.values()]
     building.sweep({segment.uri for ledger in ledgers for segment in ledger.segments})
     meter = Meter(on_progress, "encode", todo.messages)
     writer = reader.rewriter(building.folder / log_name(building.source), list(tracks), settings.record)
     try:
-        with Lanes(os.cpu_count() or 1) as lanes:
+        with Lanes(threads or cores()) as lanes:
             first_ns, last_ns, count = _encode(reader, writer, todo, tracks, lanes, meter)
             for work in [lanes.submit(topic, track.close) for topic, track in tracks.items()]:
                 work.result()
@@ -67,10 +74,10 @@ def rewrite(
     return Rewritten(ledgers, count, first_ns, last_ns)
 
 
-def _track(planned: TopicPlan, settings: Settings, journal: Journal) -> Track | CameraTrack:
+def _track(planned: TopicPlan, settings: Settings, journal: Journal, threads: int) -> Track | CameraTrack:
     if planned.camera is not None:
         return CameraTrack(planned.topic, planned.camera, journal)
-    return Track(planned.topic, settings, journal)
+    return Track(planned.topic, settings, journal, threads)
 
 
 def _encode(

@@ -44,17 +44,18 @@ class Track:
     single one of another size is embedded instead.
     """
 
-    def __init__(self, topic: str, settings: Settings, journal: Journal) -> None:
+    def __init__(self, topic: str, settings: Settings, journal: Journal, threads: int = 1) -> None:
         """Start a topic, or go on with it.
 
         Args:
             topic: Its name.
             settings: How to encode, and how long segments get.
             journal: Takes what is finished, and gives out what an earlier run finished.
+            threads: Of each encoder.
         """
         self.ledger = Ledger(topic, journal)
         self._segment_ns = settings.segment_ns
-        self._coding: Coding = coding(settings, topic)
+        self._coding: Coding = coding(settings, topic, threads)
         self._decoder = PixelDecoder(self._coding.policy)
         self._open: dict[Form, _Open] = {}
 

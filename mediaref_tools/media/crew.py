@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from mediaref_tools.errors import FrameError
+from mediaref_tools.lanes import cores
 
 __all__ = ["Crew", "Tools"]
 
@@ -34,7 +35,7 @@ class Crew:
         """
         if threads is not None and threads < 1:
             raise FrameError(f"{threads} threads: expected at least 1, or None for one a core")
-        self.threads = threads or _cores()
+        self.threads = threads or cores()
         self._start()
 
     def _start(self) -> None:
@@ -147,10 +148,3 @@ class Tools(Generic[Tool]):
         while self._spare:
             found.append(self._spare.pop())
         return found
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1

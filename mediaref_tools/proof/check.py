@@ -35,7 +35,14 @@ class TopicCheck:
     """
 
     def __init__(
-        self, dataset: Path, table: FramesTable, topic: str, policy: Policy, *, with_ssim: bool = False
+        self,
+        dataset: Path,
+        table: FramesTable,
+        topic: str,
+        policy: Policy,
+        *,
+        threads: int = 1,
+        with_ssim: bool = False,
     ) -> None:
         self.topic = topic
         self.wrong: dict[int, str] = {}
@@ -51,7 +58,7 @@ class TopicCheck:
         self._rows = table.rows(topic)
         self._records = table.rows(topic)
         self._recorded = 0
-        self._shown = SegmentFrames(dataset)
+        self._shown = SegmentFrames(dataset, threads)
         self._judge = Judge()
         self._decoder = PixelDecoder(policy)
         self._camera = CameraFrames(dataset)

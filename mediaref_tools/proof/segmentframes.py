@@ -24,9 +24,9 @@ class SegmentFrames:
     One stream of frames for a topic whose rows are asked for in order.
     """
 
-    def __init__(self, dataset: Path) -> None:
-        """`dataset` is what uris are relative to."""
-        self._dataset = dataset
+    def __init__(self, dataset: Path, threads: int = 1) -> None:
+        """`dataset` is what uris are relative to; `threads` is how many the decoder has."""
+        self._dataset, self._threads = dataset, threads
         self._uri: str | None = None
         self._packets: dict[int, tuple[int, int, bool]] = {}
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
@@ -47,7 +47,7 @@ class SegmentFrames:
         if row.uri != self._uri:
             self.close()
             self._uri = row.uri
-            self._packets, self._frames = _open(inside(self._dataset, row.uri))
+            self._packets, self._frames = _open(inside(self._dataset, row.uri), self._threads)
             self._next = next(self._frames, None)
         chosen: tuple[int, av.VideoFrame] | None = None
         while self._next is not None and self._next[0] <= row.pts_ns:
@@ -74,7 +74,7 @@ class SegmentFrames:
         self._uri, self._next, self._frames = None, None, iter(())
 
 
-def _open(path: Path) -> tuple[dict[int, tuple[int, int, bool]], Iterator[tuple[int, av.VideoFrame]]]:
+def _open(path: Path, threads: int) -> tuple[dict[int, tuple[int, int, bool]], Iterator[tuple[int, av.VideoFrame]]]:
     """Packets by time (offset, size, whether a keyframe) as the file's own index has them, and its frames."""
     try:
         container = av.open(str(path))
@@ -86,13 +86,16 @@ def _open(path: Path) -> tuple[dict[int, tuple[int, int, bool]], Iterator[tuple[
     table = {
         pts_us * _NS_PER_TICK: (offset, size, keyframe) for pts_us, offset, size, keyframe in zip(*columns, strict=True)
     }
-    return table, _decoded(container, stream)
+    return table, _decoded(container, stream, threads)
 
 
-def _decoded(container: InputContainer, stream: av.VideoStream) -> Iterator[tuple[int, av.VideoFrame]]:
+def _decoded(
+    container: InputContainer, stream: av.VideoStream, threads: int = 1
+) -> Iterator[tuple[int, av.VideoFrame]]:
     try:
         with container:
-            stream.codec_context.thread_count = 1
+            stream.codec_context.thread_count = threads
+            stream.codec_context.thread_type = "FRAME"
             for frame in container.decode(stream):
                 if frame.pts is not None:
                     yield frame.pts * _NS_PER_TICK, frame

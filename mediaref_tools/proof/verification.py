@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.errors import ImageError
-from mediaref_tools.lanes import Backlog, Lanes
+from mediaref_tools.lanes import Backlog, Lanes, cores
 from mediaref_tools.log import LogReader, Message, Record, WholeReader
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
@@ -109,23 +108,25 @@ def check(
     log: LogReader,
     source: LogReader | None,
     on_progress: OnProgress,
+    threads: int | None = None,
 ) -> Findings:
     """Check a dataset's rows, records and frames, against its source if that is given."""
-    settings = manifest.settings
+    settings, threads = manifest.settings, threads or cores()
     checks = {
         entry.topic: TopicCheck(
             dataset,
             table,
             entry.topic,
             settings.policy(entry.topic),
+            threads=max(threads // max(len(manifest.topics), 1), 1),
             with_ssim=source is not None and settings.min_ssim is not None,
         )
         for entry in manifest.topics
     }
     meter = Meter(on_progress, "verify" if source is None else "prove", manifest.messages)
     comparison: Comparison | None = None
-    with Lanes(os.cpu_count() or 1) as lanes:
-        records = _Records(log, checks, meter)
+    with Lanes(threads) as lanes:
+        records = _Records(log, checks, meter if source is None else None)
         if source is None:
             work = [lanes.submit(topic, found.decode) for topic, found in checks.items()]
             for _ in records.others():
@@ -133,7 +134,7 @@ def check(
             for future in work:
                 future.result()
         else:
-            comparison = compare(_images(source, checks, lanes), records.others())
+            comparison = compare(_images(source, checks, lanes, meter), records.others())
     meter.end()
     for found in checks.values():
         found.finish()
@@ -166,11 +167,12 @@ def _lost_extras(source: LogReader, log: LogReader, replaced: Collection[str]) -
     return [f"{name} {'differs from' if name in names else 'is missing, of'} the source" for name, _ in lost.elements()]
 
 
-def _images(source: LogReader, checks: Mapping[str, TopicCheck], lanes: Lanes) -> Iterator[Message]:
+def _images(source: LogReader, checks: Mapping[str, TopicCheck], lanes: Lanes, meter: Meter) -> Iterator[Message]:
     """The source's messages that were copied, while its image messages go to their checks."""
     backlog: Backlog[None, None] = Backlog(most_bytes=_BACKLOG_BYTES, most_items=_BACKLOG_ITEMS)
     for message in source.messages():
         found = checks.get(message.channel.topic) if message.channel.role == "image" else None
+        meter.step()
         if found is None:
             yield message
             continue
@@ -184,14 +186,15 @@ def _images(source: LogReader, checks: Mapping[str, TopicCheck], lanes: Lanes) -
 class _Records:
     """The rewritten log's messages: records go to their checks, `others` yields what was copied."""
 
-    def __init__(self, log: LogReader, checks: Mapping[str, TopicCheck], meter: Meter) -> None:
+    def __init__(self, log: LogReader, checks: Mapping[str, TopicCheck], meter: Meter | None) -> None:
         self.messages = 0
         self._log, self._checks, self._meter = log, checks, meter
 
     def others(self) -> Iterator[Message]:
         for message in self._log.messages():
             self.messages += 1
-            self._meter.step()
+            if self._meter is not None:
+                self._meter.step()
             found = self._checks.get(message.channel.topic)
             record = None if found is None else _record(self._log, message)
             if found is not None and (record is not None or message.channel.role == "record"):
