@@ -16,7 +16,7 @@ from mediaref_tools.conversion.batch import BatchReport
 from mediaref_tools.errors import ReportError
 from mediaref_tools.report import Report
 
-__all__ = ["Check", "Conditions", "gate", "junit", "read_report"]
+__all__ = ["Check", "Conditions", "gate", "junit", "markdown", "read_report"]
 
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -126,6 +126,35 @@ def junit(checks: Iterable[Check]) -> str:
     suites.append(suite)
     ET.indent(suites)
     return ET.tostring(suites, "unicode", xml_declaration=False) + "\n"
+
+
+def markdown(reports: Iterable[Report | BatchReport], checks: Iterable[Check]) -> str:
+    """What became of each log's topics and what does not hold, as GitHub's Markdown."""
+    lines = [
+        "| log | topic | frames | bytes before | after | ratio | PSNR p1 |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for report in reports:
+        entries = [(report.source, report)] if isinstance(report, Report) else []
+        if isinstance(report, BatchReport):
+            entries = [(entry.log, entry.report) for entry in report.logs if entry.report is not None]
+        for log, one in entries:
+            lines.append(_cells(log, "all", one.frames, one.bytes_in, one.bytes_out, None))
+            lines += (_cells("", t.topic, t.frames, t.bytes_in, t.bytes_out, t.psnr_p1_db) for t in one.topics)
+    broken = [f"- {_literal(f'{check.log}: {check.condition}: {check.broken}')}" for check in checks if check.broken]
+    return "\n".join([*lines, "", *(broken or ["Everything that was demanded holds."]), ""])
+
+
+def _cells(log: str, topic: str, frames: int, before: int, after: int, p1: float | None) -> str:
+    ratio = f"{after / before:.1%}" if before else "-"
+    psnr = "-" if p1 is None else f"{p1:.1f} dB"
+    return f"| {_literal(log)} | {_literal(topic)} | {frames} | {before:,} | {after:,} | {ratio} | {psnr} |"
+
+
+def _literal(text: str) -> str:
+    """Text as it is, in one line: nothing of it is markup."""
+    printed = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return re.sub(r"([\\`*_{}\[\]<>()#+\-!|~&@:$])", r"\\\1", printed)
 
 
 def _text(text: str) -> str:

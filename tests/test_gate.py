@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,7 +12,7 @@ import pytest
 
 from mediaref_tools.conversion.batch import BatchEntry, BatchReport
 from mediaref_tools.errors import ReportError
-from mediaref_tools.gate import Check, Conditions, gate, junit, read_report
+from mediaref_tools.gate import Check, Conditions, gate, junit, markdown, read_report
 from mediaref_tools.report import KeptTopic, LossReport, Report, TopicReport
 
 
@@ -161,3 +162,17 @@ def test_junit_has_a_case_for_each_check() -> None:
     failed = [(case.get("name"), case[0].get("message")) for case in suite if len(case)]
     assert failed == [("ratio at most 0.3", "500 of 1000 bytes are 0.5")]
     assert [case.get("name") for case in suite][2] == "/a\ufffd<&\ufffd: PSNR at least 40 dB"
+
+
+def test_markdown_tells_of_each_topic_and_of_what_is_broken() -> None:
+    odd = report(topics=(topic("/a|b`<i>\n"), topic("/dark", psnr_p1_db=None, bytes_in=0)), ratio=0.5)
+    text = markdown([odd, batch(entry("x/one.bag", report=report()))], gate(odd, Conditions(max_ratio=0.1)))
+    table, broken_lines = text.split("\n\n")
+    rows = [line.split(" | ") for line in table.splitlines()]
+    assert [len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()] == [9] * len(rows)
+    assert rows[3][1] == r"/a\|b\`\<i\>" + "\ufffd"
+    assert rows[3][2:] == ["10", "100", "30", "30.0%", "40.0 dB |"]
+    assert rows[4][5:] == ["-", "- |"]
+    assert rows[5][0] == "| x/one.bag"
+    assert broken_lines.startswith("- drive.mcap\\: ratio at most 0.1")
+    assert "holds" in markdown([odd], gate(odd, Conditions()))

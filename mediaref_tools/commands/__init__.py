@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "convert": "Turn a log's pictures into video and keep everything else.",
     "info": "Show what a log or a dataset holds.",
     "gate": "Check the report of a conversion, for CI.",
+    "check": "Refuse logs that still hold their pictures, before a commit.",
     "verify": "Prove that every reference of a dataset shows its frame.",
     "play": "Watch a dataset at its real times.",
     "export": "Write a dataset's frames out as image files.",

@@ -23,6 +23,13 @@ __all__ = ["command"]
     help="Demand it of each topic's PSNR, its first percentile.",
 )
 @condition_options()
+@click.option(
+    "--markdown",
+    "markdown_file",
+    metavar="FILE",
+    type=PATH,
+    help="Append a table of all topics to FILE, as Markdown.",
+)
 @quiet_option()
 def command(
     reports: tuple[Path, ...],
@@ -30,6 +37,7 @@ def command(
     min_psnr: float | None,
     no_loss: bool,
     junit_file: Path | None,
+    markdown_file: Path | None,
     quiet: bool,
 ) -> None:
     """Check what `mediaref convert --report FILE` wrote, of one log or of many.
@@ -38,10 +46,18 @@ def command(
     log failed, is always demanded.
     """
     from mediaref_tools.commands.consoles import output_console
-    from mediaref_tools.gate import Conditions, gate, read_report
+    from mediaref_tools.errors import OutputError
+    from mediaref_tools.gate import Conditions, gate, markdown, read_report
 
     conditions = Conditions(max_ratio, min_psnr, no_loss)
-    checks = [check for report in reports for check in gate(read_report(report), conditions)]
+    found = [read_report(report) for report in reports]
+    checks = [check for report in found for check in gate(report, conditions)]
+    if markdown_file is not None:
+        try:
+            with markdown_file.open("a", encoding="utf-8") as stream:
+                stream.write(markdown(found, checks))
+        except OSError as error:
+            raise OutputError(f"table can't be written: {error.strerror or error}: {markdown_file}") from error
     console = output_console()
     if not settle(checks, junit_file, console):
         click.get_current_context().exit(exits.INCOMPLETE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 __all__ = [
+    "BYTES",
     "H264_WORST_CRF",
     "PATH",
     "RATE",
@@ -59,6 +61,26 @@ class _Seconds(_ParamType):
 
 
 SECONDS = _Seconds()
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+class _Bytes(_ParamType):
+    """A size: "5MB", "1.5 GiB", "4096"."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([kmg]i?)?b?", str(value).strip().lower())
+        size = Fraction(found[1]) * _UNITS[found[2] or ""] if found else Fraction(1, 2)
+        if size.denominator != 1:
+            self.fail(f"{value!r} is not a number of bytes, such as 5MB, 1.5GiB or 4096", param, ctx)
+        return int(size)
+
+
+BYTES = _Bytes()
 
 _CODECS = ("h264", "av1", "copy", "lossless", "keep")
 _RANGES = {"crf": (0, 63), "gop": (1, 1000)}

@@ -32,6 +32,12 @@ CHOICES = {
     "av1": mrt.Settings(codec="av1"),
     "copy": mrt.Settings(codec="copy"),
     "lossless, depth ffv1": mrt.Settings(codec="lossless", depth="ffv1"),
+    "min-psnr 38": mrt.Settings(min_psnr_db=38),
+    "av1, min-psnr 38": mrt.Settings(codec="av1", min_psnr_db=38),
+    "min-psnr 45": mrt.Settings(min_psnr_db=45),
+    "min-ssim 0.97": mrt.Settings(min_ssim=0.97),
+    "target-size 0.1": mrt.Settings(target_ratio=0.1),
+    "min-psnr 60": mrt.Settings(min_psnr_db=60),
 }
 PAGE = Path(__file__).parents[2] / "docs" / "real-logs.md"
 
@@ -74,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         rows = [row(log, "h264", Path(name)) for log in (*LOGS, *DAMAGED)]
         rows += [row(log, codec, Path(name)) for codec in CHOICES if codec != "h264" for log in SOME]
-    names = ("log", "--codec", "messages", "frames", "wrong", "missing", "embedded", "kept", "MB before", "MB after")
+    names = ("log", "choice", "messages", "frames", "wrong", "missing", "embedded", "kept", "MB before", "MB after")
     head = " | ".join((*names, "images", "p1 dB", "s"))
     PAGE.write_text(
         "\n".join(
