@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 
-.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench-decode clean
+.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench-decode bench-convert clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ BENCH ?=
 
 bench-decode: setup ## Measure decoding against every peer, in environments of their own (an hour), for docs/decoding.md
 	$(PY) -m tests.bench.decode $(BENCH)
+
+bench-convert: setup ## Measure conversions against other converters (ten minutes), for docs/converting.md
+	$(PY) -m tests.bench.convert $(BENCH)
 
 check: lint types docs-check examples wheel-check test ## Everything that CI runs
 
