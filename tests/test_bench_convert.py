@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.bench.convert import tables
+from tests.bench.convert import judge, tables
 from tests.bench.convert.__main__ import measured
-from tests.bench.convert.judge import judged, lumas, shown_by_references
+from tests.bench.convert.judge import judged, shown_by_references, times
 from tests.bench.convert.logs import BenchLog, built
 
 
@@ -42,11 +42,14 @@ def test_a_conversion_is_measured_and_judged(log: BenchLog, rows: list[dict[str,
     assert 0.5 < bare["bytes"] / ours["bytes"] < 1
 
 
-def test_references_that_lead_to_the_next_picture_are_wrong(log: BenchLog, rows: list[dict[str, Any]]) -> None:
-    shifted = {topic: [*found[1:], found[0]] for topic, found in lumas(log.path).items()}
-    references, wrong = shown_by_references("ours", Path(rows[0]["out"]), shifted)
-    assert references == 80
-    assert wrong > 70
+def test_references_just_before_their_frames_are_wrong(
+    rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(rows[0]["out"])
+    monkeypatch.setattr(judge, "times", lambda path: times(path) + 1)
+    assert shown_by_references("ours", out) == (80, 80)
+    monkeypatch.setattr(judge, "times", lambda path: times(path) - 1)
+    assert shown_by_references("ours", out) == (80, 0)
 
 
 def test_tables_and_chart(log: BenchLog, rows: list[dict[str, Any]]) -> None:
