@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-__all__ = ["Backlog", "Lanes", "cores"]
+__all__ = ["Backlog", "Lanes", "cores", "share"]
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -22,6 +22,11 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         return os.cpu_count() or 1
+
+
+def share(threads: int, among: int) -> int:
+    """How many threads each of several has that share some: at least one."""
+    return max(threads // max(among, 1), 1)
 
 
 class Lanes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from mediaref_tools.log import LogReader
 from mediaref_tools.plugins import claimed, open_log
 
 __all__ = ["Unshrunk", "unshrunk"]
@@ -32,18 +34,17 @@ def unshrunk(path: str | Path, max_bytes: int) -> Unshrunk | None:
         return None
     with open_log(path) as reader:
         stats = reader.stats()
-        found = {
-            channel.topic: channel
+        channels = [
+            channel
             for channel in reader.channels
             if channel.role == "image" and channel.id in stats and stats[channel.id].messages
-        }
-        for topic in list(found):
-            first = next(
-                (each for each in reader.messages([topic]) if each.channel.role == "image"),
-                None,
-            )
-            if first is not None and reader.image(first).kind == "packet":
-                del found[topic]
-        ids = [channel.id for channel in reader.channels if channel.topic in found and channel.role == "image"]
-        size = sum(stats[number].bytes for number in ids if number in stats)
-    return Unshrunk(tuple(sorted(found)), size) if size > max_bytes else None
+        ]
+        topics = {topic for topic in {channel.topic for channel in channels} if not _is_video(reader, topic)}
+        size = sum(stats[channel.id].bytes for channel in channels if channel.topic in topics)
+    return Unshrunk(tuple(sorted(topics)), size) if size > max_bytes else None
+
+
+def _is_video(reader: LogReader, topic: str) -> bool:
+    """Whether a topic's first image is a packet of a camera's own video."""
+    images = (message for message in reader.messages([topic]) if message.channel.role == "image")
+    return any(reader.image(first).kind == "packet" for first in islice(images, 1))

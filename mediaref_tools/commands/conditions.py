@@ -55,14 +55,11 @@ def settle(checks: Sequence[Check], junit_file: Path | None, console: Console) -
     Returns:
         Whether all hold.
     """
-    from mediaref_tools.errors import OutputError
+    from mediaref_tools.commands.files import write
     from mediaref_tools.gate import junit
 
     if junit_file is not None:
-        try:
-            junit_file.write_text(junit(checks), "utf-8")
-        except OSError as error:
-            raise OutputError(f"checks can't be written: {error.strerror or error}: {junit_file}") from error
+        write("checks", junit_file, junit(checks))
     broken = [check for check in checks if check.broken]
     for check in broken:
         console.print(text.one_line(f"{check.log}: {check.condition}: {check.broken}"), soft_wrap=True)

@@ -16,6 +16,7 @@ from mediaref_tools.commands.tables import (
     notes,
     reused_note,
     show_table,
+    show_topics,
 )
 
 if TYPE_CHECKING:
@@ -29,26 +30,7 @@ def show_report(report: Report) -> None:
     """Show what became of one log."""
     console = output_console()
     if report.topics:
-        columns = [
-            Column("topic", "name"),
-            Column("codec", "name"),
-            Column("frames"),
-            Column("size"),
-            Column("ratio"),
-            Column("PSNR / p1"),
-        ]
-        rows = [
-            [
-                topic.topic,
-                topic.codec,
-                text.count(topic.frames),
-                text.change(topic.bytes_in, topic.bytes_out, arrow(console)),
-                text.percent(topic.bytes_out / topic.bytes_in) if topic.bytes_in else "-",
-                text.psnr(topic.psnr_mean_db, topic.psnr_p1_db),
-            ]
-            for topic in report.topics
-        ]
-        show_table(console, columns, rows)
+        show_topics(console, ((topic, topic.codec) for topic in report.topics), "codec")
         console.print()
         proved = f"proved: {text.plural(report.frames, 'reference')}, {report.wrong} wrong, {report.missing} missing"
     elif report.kept:

@@ -183,12 +183,12 @@ def command(
     from mediaref_tools.commands.batches import show_batch, show_stays
     from mediaref_tools.commands.consoles import echo_json, error_console, json_text, output_console
     from mediaref_tools.commands.conversions import show_preview, show_report
+    from mediaref_tools.commands.files import write
     from mediaref_tools.conversion.batch import BatchReport, convert_log, convert_logs
     from mediaref_tools.conversion.conversion import convert
     from mediaref_tools.conversion.inputs import holds_logs
     from mediaref_tools.conversion.preview import preview
     from mediaref_tools.dataset.manifest import Settings, TopicCodec
-    from mediaref_tools.errors import OutputError
     from mediaref_tools.gate import Conditions, gate
 
     settings = Settings(
@@ -243,13 +243,7 @@ def command(
                 inputs[0], out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress
             )
     if report_file is not None:
-        try:
-            report_file.write_text(json_text(report), encoding="utf-8")
-        except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(
-                f"the dataset is made, but its report can't be written: {reason}: {report_file}"
-            ) from error
+        write("the dataset is made, but its report", report_file, json_text(report))
     if as_json:
         echo_json(report)
     elif isinstance(report, BatchReport):

@@ -46,18 +46,14 @@ def command(
     log failed, is always demanded.
     """
     from mediaref_tools.commands.consoles import output_console
-    from mediaref_tools.errors import OutputError
+    from mediaref_tools.commands.files import write
     from mediaref_tools.gate import Conditions, gate, markdown, read_report
 
     conditions = Conditions(max_ratio, min_psnr, no_loss)
     found = [read_report(report) for report in reports]
     checks = [check for report in found for check in gate(report, conditions)]
     if markdown_file is not None:
-        try:
-            with markdown_file.open("a", encoding="utf-8") as stream:
-                stream.write(markdown(found, checks))
-        except OSError as error:
-            raise OutputError(f"table can't be written: {error.strerror or error}: {markdown_file}") from error
+        write("table", markdown_file, markdown(found, checks), append=True)
     console = output_console()
     if not settle(checks, junit_file, console):
         click.get_current_context().exit(exits.INCOMPLETE)

@@ -117,6 +117,7 @@ def _show_dataset(dataset: DatasetSummary) -> None:
         kept_notes,
         loss_notes,
         notes,
+        show_topics,
     )
 
     console = output_console()
@@ -143,7 +144,7 @@ def _show_dataset(dataset: DatasetSummary) -> None:
     fields(console, rows)
     if dataset.topics:
         console.print()
-        _show_topics(dataset)
+        show_topics(console, ((topic, _video(topic)) for topic in dataset.topics), "video")
     if dataset.kept or dataset.losses or dataset.warnings or dataset.log_error:
         console.print()
     notes(console, kept_notes(dataset.kept))
@@ -152,33 +153,6 @@ def _show_dataset(dataset: DatasetSummary) -> None:
     notes(console, (f"warning: {warning}" for warning in dataset.warnings))
     if dataset.log_error:
         notes(console, [f"the rewritten log can't be read: {dataset.log_error}"])
-
-
-def _show_topics(dataset: DatasetSummary) -> None:
-    from mediaref_tools.commands.consoles import output_console
-    from mediaref_tools.commands.tables import Column, arrow, show_table
-
-    console = output_console()
-    columns = [
-        Column("topic", "name"),
-        Column("video", "name"),
-        Column("frames"),
-        Column("size"),
-        Column("ratio"),
-        Column("PSNR / p1"),
-    ]
-    rows = [
-        [
-            topic.topic,
-            _video(topic),
-            text.count(topic.frames),
-            text.change(topic.bytes_in, topic.bytes_out, arrow(console)),
-            "-" if topic.ratio is None else text.percent(topic.ratio),
-            text.psnr(topic.psnr_mean_db, topic.psnr_p1_db),
-        ]
-        for topic in dataset.topics
-    ]
-    show_table(console, columns, rows)
 
 
 def _video(topic: TopicSummary) -> str:

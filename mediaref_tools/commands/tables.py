@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -11,11 +11,25 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from mediaref_tools.commands.text import plural
+from mediaref_tools.commands.text import change, count, percent, plural, psnr
 from mediaref_tools.plaintext import printable
-from mediaref_tools.report import KeptTopic, LossReport
+from mediaref_tools.report import KeptTopic, LossReport, TopicReport
 
-__all__ = ["Column", "arrow", "dot", "embedded_note", "fields", "kept_notes", "loss_notes", "notes", "show_table"]
+if TYPE_CHECKING:
+    from mediaref_tools.summary import TopicSummary
+
+__all__ = [
+    "Column",
+    "arrow",
+    "dot",
+    "embedded_note",
+    "fields",
+    "kept_notes",
+    "loss_notes",
+    "notes",
+    "show_table",
+    "show_topics",
+]
 
 _SHOWN_LOSSES = 10
 _ENDLESS = 100_000
@@ -49,6 +63,29 @@ def show_table(console: Console, columns: Sequence[Column], rows: Sequence[Seque
             name=first,
         )
     console.print(table)
+
+
+def show_topics(console: Console, topics: Iterable[tuple[TopicReport | TopicSummary, str]], heading: str) -> None:
+    """Print what became of topics: frames, sizes and quality of each.
+
+    Args:
+        console: Where to.
+        topics: Each with what is said of its video.
+        heading: Of that.
+    """
+    columns = [Column("topic", "name"), Column(heading, "name"), *map(Column, ("frames", "size", "ratio", "PSNR / p1"))]
+    rows = [
+        [
+            topic.topic,
+            video,
+            count(topic.frames),
+            change(topic.bytes_in, topic.bytes_out, arrow(console)),
+            percent(topic.bytes_out / topic.bytes_in) if topic.bytes_in else "-",
+            psnr(topic.psnr_mean_db, topic.psnr_p1_db),
+        ]
+        for topic, video in topics
+    ]
+    show_table(console, columns, rows)
 
 
 def _table(

@@ -21,7 +21,7 @@ from mediaref_tools.conversion.workers import Died, side_by_side
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings
 from mediaref_tools.errors import MediarefError, with_notes
-from mediaref_tools.lanes import cores
+from mediaref_tools.lanes import cores, share
 from mediaref_tools.progress import OnProgress, Progress, no_progress
 from mediaref_tools.proof.verification import Findings
 from mediaref_tools.report import Report
@@ -146,7 +146,7 @@ def convert_logs(
         overwrite=overwrite,
         resume=resume,
         delete_source=delete_source,
-        threads=max(cores() // jobs, 1),
+        threads=share(cores(), jobs),
     )
     return _converted(sources, target, logs, how, jobs, on_progress)
 

@@ -164,7 +164,7 @@ class BudgetWriter:
 
     def _measured(self, which: Sequence[int]) -> Quality:
         sources = (picture for picture, _ in self._pictures(which))
-        return measure(self._path("try"), sources, ssim=self._budget.min_ssim is not None)
+        return measure(self._path("try"), sources, with_ssim=self._budget.min_ssim is not None)
 
     def _pictures(self, which: Sequence[int]) -> Iterator[tuple[Picture, int]]:
         for number in which:

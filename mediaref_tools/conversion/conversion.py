@@ -70,12 +70,10 @@ def convert(
         (120, 0, 0, True)
     """
     begun = time.monotonic()
-    source, settings = Path(log), settings or Settings()
+    source, settings, threads = Path(log), settings or Settings(), threads or cores()
     with (
         open_log(source, settings.opening) as reader,
-        Building(
-            Path(out), source, settings, overwrite=overwrite, resume=resume, threads=threads or cores()
-        ) as building,
+        Building(Path(out), source, settings, overwrite=overwrite, resume=resume, threads=threads) as building,
     ):
         with Digest(source, building.digest_note) as digest:
             todo = plan(reader, settings, building.scratch)
@@ -114,7 +112,7 @@ def _prove(
     scratch: Path,
     manifest: Manifest,
     on_progress: OnProgress,
-    threads: int | None,
+    threads: int,
 ) -> Findings:
     """Decode what was muxed, compare it with the source, and fill in the frames table's PSNR.
 

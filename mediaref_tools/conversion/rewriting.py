@@ -16,7 +16,7 @@ from mediaref_tools.conversion.plan import Plan, TopicPlan
 from mediaref_tools.conversion.track import Track
 from mediaref_tools.dataset.layout import FRAMES
 from mediaref_tools.dataset.manifest import Settings
-from mediaref_tools.lanes import Backlog, Lanes, cores
+from mediaref_tools.lanes import Backlog, Lanes, share
 from mediaref_tools.log import LogReader, LogWriter, Message, Record
 from mediaref_tools.progress import Meter, OnProgress
 
@@ -44,7 +44,7 @@ def rewrite(
     todo: Plan,
     settings: Settings,
     on_progress: OnProgress,
-    threads: int | None = None,
+    threads: int,
 ) -> Rewritten:
     """Read the log once: images into tracks, everything into the new log. The frames table has no PSNR yet.
 
@@ -52,14 +52,14 @@ def rewrite(
     depends on the log and the settings alone, so it is the same.
     """
     encoders = sum(one.camera is None for one in todo.converted.values())
-    each = min(max(building.threads // max(encoders, 1), 1), _MOST_THREADS)
+    each = min(share(building.threads, encoders), _MOST_THREADS)
     tracks = {topic: _track(one, settings, building.journal, each) for topic, one in todo.converted.items()}
     ledgers = [track.ledger for track in tracks.values()]
     building.sweep({segment.uri for ledger in ledgers for segment in ledger.segments})
     meter = Meter(on_progress, "encode", todo.messages)
     writer = reader.rewriter(building.folder / log_name(building.source), list(tracks), settings.record)
     try:
-        with Lanes(threads or cores()) as lanes:
+        with Lanes(threads) as lanes:
             first_ns, last_ns, count = _encode(reader, writer, todo, tracks, lanes, meter)
             for work in [lanes.submit(topic, track.close) for topic, track in tracks.items()]:
                 work.result()

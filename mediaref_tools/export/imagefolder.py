@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -19,6 +18,7 @@ from PIL import Image
 from mediaref_tools.dataset.frameindex import NO_STAMP
 from mediaref_tools.dataset.looks import PixelFormat
 from mediaref_tools.dataset.topic import Topic
+from mediaref_tools.lanes import cores
 from mediaref_tools.media.datauri import DataURI
 
 __all__ = ["TABLE", "Format", "ImageFolder", "ImageWriter"]
@@ -53,7 +53,7 @@ class ImageWriter:
     def __init__(self, format: Format, quality: int) -> None:  # noqa: A002
         """`quality` is of JPEG, 1 to 100."""
         self._format, self._quality = format, quality
-        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="image")
+        self._pool = ThreadPoolExecutor(min(4, cores()), thread_name_prefix="image")
 
     def form(self, kind: str) -> tuple[PixelFormat, str]:
         """How pictures of a kind are asked for, and their files' suffix: JPEG is 8-bit, PNG holds no floats."""

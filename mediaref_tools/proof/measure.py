@@ -30,13 +30,13 @@ class Quality(NamedTuple):
     ssim_p1: float
 
 
-def measure(path: Path, sources: Iterable[Picture], *, ssim: bool) -> Quality:
+def measure(path: Path, sources: Iterable[Picture], *, with_ssim: bool) -> Quality:
     """Decode a file from its beginning, and compare each frame with its source.
 
     Args:
         path: Of the file.
         sources: One a frame, in order.
-        ssim: Whether to measure that, too.
+        with_ssim: Whether to measure that, too.
 
     Raises:
         EncodeError: It does not decode, or has fewer frames.
@@ -53,13 +53,13 @@ def measure(path: Path, sources: Iterable[Picture], *, ssim: bool) -> Quality:
                     raise EncodeError(f"segment ends after {len(psnr)} frames: {path}")
                 decoded, wanted = plane(frame, 0)[: source.height, : source.width], luma(source)
                 psnr.append(psnr_db(decoded, wanted))
-                if ssim:
-                    similar.append(_ssim(decoded, wanted))
+                if with_ssim:
+                    similar.append(ssim(decoded, wanted))
     except av.FFmpegError as error:
         raise EncodeError(f"segment does not decode: {error}: {path}") from error
     _, lowest = quality([np.array(psnr, np.float32)])
     assert lowest is not None  # noqa: S101 - no segment is empty
-    return Quality(lowest, first_percentile(similar) if ssim else float("nan"))
+    return Quality(lowest, first_percentile(similar) if with_ssim else float("nan"))
 
 
 def ssim(decoded: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:
@@ -81,6 +81,3 @@ def ssim(decoded: NDArray[np.uint8], source: NDArray[np.uint8]) -> float:
 def _windows(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
     wide = blocks.astype(np.float64)
     return wide[:-1, :-1] + wide[1:, :-1] + wide[:-1, 1:] + wide[1:, 1:]
-
-
-_ssim = ssim

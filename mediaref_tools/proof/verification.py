@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.errors import ImageError
-from mediaref_tools.lanes import Backlog, Lanes, cores
+from mediaref_tools.lanes import Backlog, Lanes, cores, share
 from mediaref_tools.log import LogReader, Message, Record, WholeReader
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
@@ -81,7 +81,7 @@ def verify(
         open_log(inside(folder, manifest.log), manifest.settings.opening) as log,
         nullcontext() if against is None else open_log(Path(against), manifest.settings.opening) as source,
     ):
-        found = check(folder, manifest, table, log, source, on_progress)
+        found = check(folder, manifest, table, log, source, on_progress, cores())
         psnr = found.psnr_db or {topic: table.psnr_db(topic) for topic in table.topics}
     damaged = inventory.files(folder, manifest)
     mean, lowest = quality(psnr.values())
@@ -108,17 +108,17 @@ def check(
     log: LogReader,
     source: LogReader | None,
     on_progress: OnProgress,
-    threads: int | None = None,
+    threads: int,
 ) -> Findings:
     """Check a dataset's rows, records and frames, against its source if that is given."""
-    settings, threads = manifest.settings, threads or cores()
+    settings = manifest.settings
     checks = {
         entry.topic: TopicCheck(
             dataset,
             table,
             entry.topic,
             settings.policy(entry.topic),
-            threads=max(threads // max(len(manifest.topics), 1), 1),
+            threads=share(threads, len(manifest.topics)),
             with_ssim=source is not None and settings.min_ssim is not None,
         )
         for entry in manifest.topics

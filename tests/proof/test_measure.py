@@ -82,20 +82,20 @@ def written(path: Path, count: int, crf: int = 30) -> Path:
 
 def test_the_lowest_of_few_frames_is_what_counts(tmp_path: Path) -> None:
     path = written(tmp_path / "a.mp4", 12)
-    right = measure(path, pictures(12), ssim=True)
+    right = measure(path, pictures(12), with_ssim=True)
     assert 25 < right.psnr_p1_db < 50
     assert 0.5 < right.ssim_p1 < 1
     one_off = pictures(12)
     one_off[5] = pictures(40)[39]
-    wrong = measure(path, one_off, ssim=True)
+    wrong = measure(path, one_off, with_ssim=True)
     assert wrong.psnr_p1_db < right.psnr_p1_db
     assert wrong.ssim_p1 < right.ssim_p1
-    assert np.isnan(measure(path, pictures(12), ssim=False).ssim_p1)
+    assert np.isnan(measure(path, pictures(12), with_ssim=False).ssim_p1)
 
 
 def test_a_file_that_is_short_or_damaged_is_our_error(tmp_path: Path) -> None:
     with pytest.raises(EncodeError, match="after 4 frames"):
-        measure(written(tmp_path / "a.mp4", 4), pictures(5), ssim=False)
+        measure(written(tmp_path / "a.mp4", 4), pictures(5), with_ssim=False)
     (tmp_path / "b.mp4").write_bytes(b"nothing")
     with pytest.raises(EncodeError, match="does not decode"):
-        measure(tmp_path / "b.mp4", pictures(5), ssim=False)
+        measure(tmp_path / "b.mp4", pictures(5), with_ssim=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from mediaref_tools import Settings
 from mediaref_tools.conversion.coding import coding
 from mediaref_tools.image import ImageValue
-from mediaref_tools.lanes import cores
+from mediaref_tools.lanes import cores, share
 from mediaref_tools.pixels.picture import Picture, PixelDecoder
 from mediaref_tools.segments.segment import SegmentWriter
 from tests.bench.convert.logs import sources
@@ -40,7 +40,7 @@ def main() -> None:
     for topic, _, image in sources(log):
         topics[topic].append(image)
     out.mkdir(parents=True)
-    threads = max(cores() // len(topics), 1)
+    threads = share(cores(), len(topics))
     with ThreadPoolExecutor(cores()) as pool:
         work = [pool.submit(encode, topic, images, settings, threads, out) for topic, images in topics.items()]
         for each in work:

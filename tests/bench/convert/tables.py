@@ -14,7 +14,7 @@ from tests.bench.recovery import replace_part
 __all__ = ["everything", "write"]
 
 Row = Mapping[str, Any]
-SEED, BARE, PYMCAP = "mediaref 1.0.0's example", "decode + encode alone", "pymcap-cli roscompress"
+SEED, BARE = "mediaref 1.0.0's example", "decode + encode alone"
 AIMS: tuple[tuple[str, float, str, str, Callable[[Row], float]], ...] = (
     ("CPU without the proof, h264, x the example", 0.45, "ours, GOP 30", SEED, lambda row: unproved(row, "cpu")),
     ("CPU without the proof, av1, x the example", 1.0, "ours, av1", SEED, lambda row: unproved(row, "cpu")),
