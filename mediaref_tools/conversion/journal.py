@@ -30,7 +30,7 @@ class Entry(BaseModel):
 
     Attributes:
         topic: Its name.
-        embedded, bytes_embedded, begun, reason, strays: As in `Ledger`.
+        embedded, bytes_embedded, begun, reason, strays, copied_until_ns: As in `Ledger`.
         segments: Those that were closed since the entry before.
         rows_sha256: Of the file of rows.
     """
@@ -43,6 +43,7 @@ class Entry(BaseModel):
     begun: int
     reason: str | None
     strays: tuple[tuple[int, int], ...]
+    copied_until_ns: int
     segments: tuple[Segment, ...]
     rows_sha256: str = ""
 

@@ -43,6 +43,8 @@ class Ledger:
         """Embedded bytes in rows that wait."""
         self.strays: set[tuple[int, int]] = set()
         """Sizes of single pictures among those of another size."""
+        self.copied_until_ns = -(2**63)
+        """Up to which log time image files go in as they are, since their video was larger."""
         self._journal = journal
         self._rows: list[FrameRow] = []
         self._closed: list[Segment] = []
@@ -50,6 +52,7 @@ class Ledger:
             self.segments += entry.segments
             self.embedded, self.bytes_embedded, self.begun = entry.embedded, entry.bytes_embedded, entry.begun
             self.reason, self.strays = entry.reason, set(entry.strays)
+            self.copied_until_ns = entry.copied_until_ns
         self.reused = len(self.segments)
         """Segments that an earlier run finished."""
         self._recalled = journal.rows(topic)
@@ -179,6 +182,7 @@ class Ledger:
                 begun=self.begun,
                 reason=self.reason,
                 strays=tuple(sorted(self.strays)),
+                copied_until_ns=self.copied_until_ns,
                 segments=tuple(self._closed),
             ),
             self._rows,

@@ -12,10 +12,11 @@ from mediaref_tools.conversion.journal import Journal
 from mediaref_tools.conversion.ledger import Ledger
 from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.errors import EncodeError, ImageError
-from mediaref_tools.image import ImageValue
+from mediaref_tools.image import ImageValue, sniff
 from mediaref_tools.log import Message, Record
 from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.pixels.picture import FileBytes, Picture, PixelDecoder
+from mediaref_tools.pixels.transport import channels_are_swapped
 from mediaref_tools.segments.remux import RemuxWriter
 from mediaref_tools.segments.segment import SegmentWriter
 
@@ -24,6 +25,7 @@ __all__ = ["Track"]
 _GAP_NS = 1000 * 1_000_000_000  # MP4's sample durations are 32 bits: at 1 µs they end at 2147 s, silently
 _EMBEDDED_BYTES = 16 * 2**20  # embedded frames wait in memory for their segment's end: no more of them than this
 _OPEN = 4  # segments of other forms that a topic may have open side by side
+_FILES = frozenset({"image/jpeg", "image/png"})
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class _Open:
     start_ns: int
     last_ns: int
     last_us: int = -1
+    bytes_in: int = 0
 
 
 class Track:
@@ -42,6 +45,9 @@ class Track:
 
     Pictures of another form (size, pixel format, codec) go into a segment of their own beside the one that is open; a
     single one of another size is embedded instead.
+
+    Where the video of a segment turns out larger than the JPEG or PNG files that it is of, it ends there, and the files
+    themselves go into the next one; the one after that is tried as video again.
     """
 
     def __init__(self, topic: str, settings: Settings, journal: Journal, threads: int = 1) -> None:
@@ -57,6 +63,7 @@ class Track:
         self._segment_ns = settings.segment_ns
         self._coding: Coding = coding(settings, topic, threads)
         self._decoder = PixelDecoder(self._coding.policy)
+        self._copier = PixelDecoder(self._coding.policy._replace(copied=_FILES))
         self._open: dict[Form, _Open] = {}
 
     def add(self, message: Message, read: Callable[[Message], ImageValue], following: Message | None = None) -> Record:
@@ -80,16 +87,33 @@ class Track:
             record = self.ledger.embed(message, None, error)
         else:
             try:
-                taken = self._decoder.take(image)
+                taken = self._take(message, image)
                 form = self._coding.form(taken)
                 segment = self._segment(message.log_time_ns, form, lambda: self._form_of(following, read))
             except ImageError as error:
                 record = self.ledger.embed(message, image, error)
             else:
                 record = self._put(message, image, taken, segment)
+                self._watch(segment, image)
         if self.ledger.waiting_bytes > _EMBEDDED_BYTES:
             self._finish()
         return record
+
+    def _take(self, message: Message, image: ImageValue) -> Picture | FileBytes:
+        is_copied = message.log_time_ns < self.ledger.copied_until_ns and not channels_are_swapped(image.encoding)
+        return (self._copier if is_copied else self._decoder).take(image)
+
+    def _watch(self, segment: _Open, image: ImageValue) -> None:
+        """End a segment that has grown: what its encoder still holds back is not counted, so it surely has."""
+        segment.bytes_in += len(image.data)
+        if (
+            isinstance(segment.writer, SegmentWriter)
+            and segment.writer.bytes_out > segment.bytes_in
+            and sniff(image.data) in _FILES
+            and not channels_are_swapped(image.encoding)
+        ):
+            self.ledger.copied_until_ns = segment.start_ns + self._segment_ns
+            self._finish()
 
     def _put(self, message: Message, image: ImageValue, taken: Picture | FileBytes, segment: _Open) -> Record:
         pts_us = max(segment.last_us + 1, (message.log_time_ns - segment.start_ns + 500) // 1000)
@@ -112,7 +136,7 @@ class Track:
 
     def _form_of(self, message: Message | None, read: Callable[[Message], ImageValue]) -> Form | None:
         try:
-            return None if message is None else self._coding.form(self._decoder.take(read(message)))
+            return None if message is None else self._coding.form(self._take(message, read(message)))
         except ImageError:
             return None
 
@@ -176,7 +200,9 @@ class Track:
             OutputError, EncodeError: One could not be written as it should be.
         """
         self._finish()
-        self._decoder = PixelDecoder(self._coding.policy)  # the old one's scalers hold a megabyte
+        # The old ones' scalers hold a megabyte.
+        self._decoder = PixelDecoder(self._coding.policy)
+        self._copier = PixelDecoder(self._copier.policy)
 
     def abort(self) -> None:
         """Let go of the open segments' files."""

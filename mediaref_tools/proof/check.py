@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,11 @@ class TopicCheck:
         topic: str,
         policy: Policy,
         *,
+        copies: Collection[str] = (),
         threads: int = 1,
         with_ssim: bool = False,
     ) -> None:
+        """Begin with a topic's first row; `copies` are the uris of segments that hold image files as they were."""
         self.topic = topic
         self.wrong: dict[int, str] = {}
         self.missing: dict[int, str] = {}
@@ -54,6 +56,7 @@ class TopicCheck:
         self.ssim: list[float] = []
         """Of frames that are lossy video, where it is measured."""
         self._with_ssim = with_ssim
+        self._copies = frozenset(copies)
         self._psnr_db: list[float] = []
         self._rows = table.rows(topic)
         self._records = table.rows(topic)
@@ -114,9 +117,9 @@ class TopicCheck:
         if (row.width, row.height) != (source.width, source.height):
             self.wrong[row.index] = f"shows {row.width}x{row.height} of {source.width}x{source.height}"
             return nan
-        if isinstance(source, FileBytes):
+        if isinstance(source, FileBytes) or row.uri in self._copies:
             return self._equal(
-                row, read_bytes(self._dataset, row) == source.data, "its packet is not the message's own bytes"
+                row, read_bytes(self._dataset, row) == image.data, "its packet is not the message's own bytes"
             )
         if source.lossless:
             same = same_pixels(shown, source.frame, source.width, source.height)

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from mediaref_tools.dataset.frames import FrameRow
 from mediaref_tools.errors import ProofError
 from mediaref_tools.media.trust import inside
-from mediaref_tools.segments.file import TIME_BASE, read_packets
+from mediaref_tools.segments.file import TIME_BASE, read_shown
 
 __all__ = ["SegmentFrames", "decoded_frames", "read_bytes"]
 
@@ -79,7 +79,9 @@ def _open(path: Path, threads: int) -> tuple[dict[int, tuple[int, int, bool]], I
     try:
         container = av.open(str(path))
         stream = container.streams.video[0]
-        packets = read_packets(stream)
+        packets = read_shown(container, stream)
+        if stream.codec_context.has_b_frames:
+            container.seek(0)  # it was read to its end
     except (av.FFmpegError, OSError, IndexError):
         return {}, iter(())
     columns = [array.tolist() for array in packets]

@@ -118,6 +118,7 @@ def check(
             table,
             entry.topic,
             settings.policy(entry.topic),
+            copies=[segment.uri for segment in entry.segments if segment.codec in ("mjpeg", "png")],
             threads=share(threads, len(manifest.topics)),
             with_ssim=source is not None and settings.min_ssim is not None,
         )

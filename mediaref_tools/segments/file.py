@@ -34,6 +34,7 @@ __all__ = [
     "needs",
     "read_back",
     "read_packets",
+    "read_shown",
 ]
 
 TIME_BASE = Fraction(1, 1_000_000)
@@ -124,8 +125,22 @@ def read_packets(stream: av.VideoStream) -> Packets:
 
     For streams without B-frames: of others, an index has the times of decoding.
     """
-    entries = [(entry.timestamp, entry.pos, entry.size, entry.is_keyframe) for entry in stream.index_entries]
-    table = np.array(entries, dtype=np.int64).reshape(-1, 4)
+    return _packets([(entry.timestamp, entry.pos, entry.size, entry.is_keyframe) for entry in stream.index_entries])
+
+
+def read_shown(container: InputContainer, stream: av.VideoStream) -> Packets:
+    """The packets of an open stream in the order in which they are shown, B-frames or not. It is read to its end."""
+    index = read_packets(stream)
+    if not stream.codec_context.has_b_frames:
+        return index
+    # Which are keyframes, the index says: in packets libavformat marks those besides that it finds out by itself.
+    keyframes = set(index.offset[index.keyframe].tolist())
+    packets = ((packet.pts, packet.pos or 0, packet.size) for packet in container.demux(stream) if packet.size)
+    return _packets(sorted((pts or 0, place, size, place in keyframes) for pts, place, size in packets))
+
+
+def _packets(rows: Sequence[tuple[int, int, int, bool]]) -> Packets:
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     return Packets(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool))
 
 
@@ -143,14 +158,14 @@ def needs(stream: av.VideoStream) -> Needs:
 
 
 def read_back(
-    path: Path, expected: Sequence[int], read: Callable[[InputContainer, av.VideoStream], Packets] | None = None
+    path: Path, expected: Sequence[int], read: Callable[[InputContainer, av.VideoStream], Packets] = read_shown
 ) -> SegmentFile:
     """Read a finished segment back, and compare its packets' times with those that they were given.
 
     Args:
         path: Of the file.
-        expected: pts in µs, in the order of packets.
-        read: What takes the packets out of the open stream; `read_packets`, where there are no B-frames.
+        expected: pts in µs, in the order that `read` has.
+        read: What takes the packets out of the open stream.
 
     Raises:
         EncodeError: What lies in the file is something else.
@@ -160,7 +175,7 @@ def read_back(
             stream = container.streams.video[0]
             if stream.time_base != TIME_BASE:
                 raise EncodeError(f"muxer wrote time base {stream.time_base} instead of {TIME_BASE}: {path}")
-            packets = read_packets(stream) if read is None else read(container, stream)
+            packets = read(container, stream)
             needed = needs(stream)
     except (av.FFmpegError, IndexError) as error:
         raise EncodeError(f"segment can't be read back: {error}: {path}") from error

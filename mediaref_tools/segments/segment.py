@@ -26,12 +26,20 @@ class Encoding(NamedTuple):
     """How to encode. `crf` is the codec's own scale; `gop` frames between keyframes. FFV1 has neither.
 
     libx264 makes other bytes with other `threads`, of the same quality; the other encoders do not.
+
+    Attributes:
+        b_frames: Between two others at most, h264 only; none is a reference, so that a reader can leave them out.
+        preset: The encoder's own name for how much it tries.
+        params: More for the encoder, as `x264-params` or `svtav1-params` have it.
     """
 
     codec: Literal["h264", "av1", "ffv1"]
     crf: int
     gop: int
     threads: int = 1
+    b_frames: int = 0
+    preset: str = ""
+    params: str = ""
 
 
 class Shape(NamedTuple):
@@ -89,7 +97,7 @@ class SegmentWriter:
             context = stream.codec_context
             in_microseconds(context)
             context.gop_size = encoding.gop
-            context.max_b_frames = 0
+            context.max_b_frames = encoding.b_frames
             context.thread_count = encoding.threads
             # BT.601, full range as JPEG has it; untagged, players would show it with the wrong levels.
             context.color_range = self._range
@@ -167,12 +175,13 @@ _ENCODERS = {"h264": "libx264", "av1": "libsvtav1", "ffv1": "ffv1"}
 
 def _options(encoding: Encoding) -> dict[str, str]:
     crf = str(encoding.crf)
+    more = f":{encoding.params}" if encoding.params else ""
     if encoding.codec == "h264":
         # force-cfr: rate control looks at frame order, not at irregular durations. It leaves the times alone.
-        params = f"scenecut=0:force-cfr=1{x264_processor()}"
-        return {"preset": "veryfast", "crf": crf, "x264-params": params}
+        params = f"scenecut=0:force-cfr=1:b-pyramid=none{x264_processor()}{more}"
+        return {"preset": encoding.preset or "veryfast", "crf": crf, "x264-params": params}
     if encoding.codec == "ffv1":
         return {"level": "3", "slices": "4", "slicecrc": "1"}
     # Not preset 10: in SVT-AV1 4.1 it skips blocks that changed, in frames between others (mean square error 1950
     # where its neighbours have 5), on pictures that jump; 9 does not, and costs a quarter more time.
-    return {"preset": "9", "crf": crf, "svtav1-params": f"lp={encoding.threads}"}
+    return {"preset": encoding.preset or "9", "crf": crf, "svtav1-params": f"lp={encoding.threads}{more}"}
