@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 
-.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench-decode bench-convert clean
+.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench-decode bench-convert bench-choices clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench-convert: setup ## Measure conversions against other converters (ten minute
 	$(PY) -m tests.bench.convert $(BENCH)
 
 check: lint types docs-check examples wheel-check test ## Everything that CI runs
+
+bench-choices: setup ## Measure encoders' settings (half an hour), for docs/choices.md
+	$(PY) -m tests.bench.choices $(BENCH)
 
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .

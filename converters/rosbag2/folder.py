@@ -121,9 +121,21 @@ def storage(path: Path) -> str | None:
             said = match[1].decode("ascii", "replace") if match else None
         except OSError:
             pass
+    if METADATA not in names and not _is_one(path.resolve().name.lower(), names):
+        return None
     if said is None or (said in SUFFIXES and there and said not in there):
         return there[0] if there else None
     return said
+
+
+def _is_one(folder: str, names: Collection[str]) -> bool:
+    """Whether a folder with no metadata is one recording, and no folder of logs.
+
+    A recorder calls its files after the folder, and numbers them. A single file may have any name, since people rename
+    folders; several are logs of their own.
+    """
+    stems = [name.removesuffix(suffix) for name in names for suffix in SUFFIXES.values() if name.endswith(suffix)]
+    return len(stems) == 1 or all(re.fullmatch(rf"{re.escape(folder)}(_\d+)?", stem) for stem in stems)
 
 
 def read(path: Path, kind: str) -> Folder:

@@ -21,6 +21,7 @@ from mediaref_tools.commands.params import (
     quiet_option,
     topic_option,
 )
+from mediaref_tools.segments.tuning import DEFAULT_CODEC
 
 if TYPE_CHECKING:
     from mediaref_tools.conversion.batch import BatchReport
@@ -35,13 +36,24 @@ __all__ = ["command"]
 @topic_option("Convert image topics that match; may be given several times.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Leave image topics that match as they are.")
 @click.option(
+    "--for",
+    "purpose",
+    type=click.Choice(["play", "train", "archive"]),
+    default="play",
+    show_default=True,
+    help="What the dataset is for. train: decoded twice as fast, larger. archive: smallest, much slower to make.",
+)
+@click.option(
     "--codec",
     type=click.Choice(["h264", "av1", "copy", "lossless"]),
-    default="h264",
-    show_default=True,
-    help="What pictures become. copy: JPEG and PNG files as they are, all else lossless. lossless: JPEG as it is.",
+    help="What pictures become. copy: JPEG and PNG files as they are, all else lossless. lossless: JPEG as it is. "
+    "[default: h264; av1 for archive]",
 )
-@click.option("--crf", type=click.IntRange(0, 63), help="Quality, less is better. [default: 23 for h264, 30 for av1]")
+@click.option(
+    "--crf",
+    type=click.IntRange(0, 63),
+    help="Quality, less is better. [default: 23 for h264, 22 to train; 30 for av1]",
+)
 @click.option(
     "--min-psnr",
     metavar="DB",
@@ -61,7 +73,9 @@ __all__ = ["command"]
     help="Instead of --crf: the best of each segment that takes at most this part of its pictures' bytes.",
 )
 @click.option(
-    "--gop", type=click.IntRange(1, 1000), default=15, show_default=True, help="Frames from keyframe to keyframe."
+    "--gop",
+    type=click.IntRange(1, 1000),
+    help="Frames from keyframe to keyframe. [default: 15; 10 to train, 60 for archive]",
 )
 @click.option(
     "--topic-codec",
@@ -119,12 +133,13 @@ def command(
     out: Path | None,
     topics: tuple[str, ...],
     exclude: tuple[str, ...],
-    codec: Literal["h264", "av1", "copy", "lossless"],
+    purpose: Literal["play", "train", "archive"],
+    codec: Literal["h264", "av1", "copy", "lossless"] | None,
     crf: int | None,
     min_psnr: float | None,
     min_ssim: float | None,
     target_size: float | None,
-    gop: int,
+    gop: int | None,
     topic_codecs: tuple[dict[str, Any], ...],
     depth: Literal["keep", "ffv1"] | None,
     debayer: bool,
@@ -160,6 +175,7 @@ def command(
     Exits with 3 where a picture or topic had to stay as it was, the log was not whole, a quality or size could not be
     reached, what was demanded does not hold, or a log that was to be deleted stays: the result says which.
     """
+    codec = codec or DEFAULT_CODEC[purpose]
     if codec == "h264" and crf is not None and crf > H264_WORST_CRF:
         raise click.BadParameter(f"{crf} is not in the range 0<=x<={H264_WORST_CRF} of h264.", param_hint="'--crf'")
     floor = min_psnr is not None or min_ssim is not None
@@ -194,9 +210,10 @@ def command(
     settings = Settings(
         topics=topics or ("*",),
         exclude=exclude,
+        purpose=purpose,
         codec=codec,
         crf=crf,
-        gop=gop,
+        **({} if gop is None else {"gop": gop}),
         topic_codecs=tuple(TopicCodec(**one) for one in topic_codecs),
         debayer=debayer,
         depth=depth,

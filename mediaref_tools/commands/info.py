@@ -11,6 +11,7 @@ from mediaref_tools.commands import exits, text
 from mediaref_tools.commands.params import PATH, json_option
 
 if TYPE_CHECKING:
+    from mediaref_tools.dataset.manifest import Settings
     from mediaref_tools.summary import DatasetSummary, LogSummary, TopicSummary
 
 __all__ = ["command"]
@@ -123,8 +124,7 @@ def _show_dataset(dataset: DatasetSummary) -> None:
     console = output_console()
     source, settings = dataset.source, dataset.settings
     ratio = "" if dataset.ratio is None else f" ({text.percent(dataset.ratio)})"
-    crf = "default crf" if settings.crf is None else f"crf {settings.crf}"
-    made = f"{settings.codec}, {crf}, gop {settings.gop}, {settings.record} records, "
+    made = f"{settings.codec} to {settings.purpose}, {_aim(settings)}, gop {settings.gop}, {settings.record} records, "
     made += f"segments of {text.duration(settings.segment_ns)}"
     made += "".join(f", {one.glob} {one.codec}" for one in settings.topic_codecs)
     made += f", depth {settings.depth}" if settings.depth else ""
@@ -153,6 +153,17 @@ def _show_dataset(dataset: DatasetSummary) -> None:
     notes(console, (f"warning: {warning}" for warning in dataset.warnings))
     if dataset.log_error:
         notes(console, [f"the rewritten log can't be read: {dataset.log_error}"])
+
+
+def _aim(settings: Settings) -> str:
+    """What quality or size was asked for."""
+    if settings.target_ratio is not None:
+        return f"at most {text.percent(settings.target_ratio)}"
+    floors = [f"PSNR of {settings.min_psnr_db:g} dB"] if settings.min_psnr_db is not None else []
+    floors += [f"SSIM of {settings.min_ssim:g}"] if settings.min_ssim is not None else []
+    if floors:
+        return f"at least {' and '.join(floors)}"
+    return "default crf" if settings.crf is None else f"crf {settings.crf}"
 
 
 def _video(topic: TopicSummary) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mediaref_tools.commands import completion
+
 __all__ = [
     "BYTES",
     "H264_WORST_CRF",
@@ -164,7 +166,14 @@ def amount(ctx: click.Context, param: click.Parameter, value: float | None) -> f
 
 def topic_option(text: str) -> Callable[[_Command], _Command]:
     """`--topic GLOB`, as often as wanted; none stands for all."""
-    return click.option("--topic", "topics", metavar="GLOB", multiple=True, help=f"{text} [default: every one]")
+    return click.option(
+        "--topic",
+        "topics",
+        metavar="GLOB",
+        multiple=True,
+        shell_complete=completion.topics,
+        help=f"{text} [default: every one]",
+    )
 
 
 def allow_option() -> Callable[[_Command], _Command]:

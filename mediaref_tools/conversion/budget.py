@@ -24,7 +24,7 @@ from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.proof.measure import Quality, measure
 from mediaref_tools.segments.file import SegmentFile
 from mediaref_tools.segments.remux import RemuxWriter
-from mediaref_tools.segments.segment import Encoding, SegmentWriter
+from mediaref_tools.segments.segment import SegmentWriter
 
 __all__ = ["BudgetWriter"]
 
@@ -156,7 +156,7 @@ class BudgetWriter:
     def _encoded(self, crf: int, which: Sequence[int]) -> SegmentFile:
         path = self._path("try")
         path.unlink(missing_ok=True)
-        encoding = Encoding("h264" if self.codec == "h264" else "av1", crf, self._coding.gop, self._coding.threads)
+        encoding = self._coding.lossy("h264" if self.codec == "h264" else "av1", crf)
         writer = self._writer = SegmentWriter(path, encoding, self._form.shape)
         for picture, pts_us in self._pictures(which):
             writer.add(picture.frame, pts_us)

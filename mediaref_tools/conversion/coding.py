@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from mediaref_tools.dataset.manifest import SegmentCodec, Settings
 from mediaref_tools.pixels.picture import FileBytes, Picture
 from mediaref_tools.pixels.policy import Policy
-from mediaref_tools.segments.segment import DEFAULT_CRF, Encoding, Shape
+from mediaref_tools.segments.segment import Encoding, Shape
+from mediaref_tools.segments.tuning import TUNINGS, LossyCodec, Purpose
 
 __all__ = ["Budget", "Coding", "Form", "coding"]
 
@@ -38,9 +39,10 @@ class Coding(NamedTuple):
     """
 
     policy: Policy
-    codec: Literal["h264", "av1"] | None
+    codec: LossyCodec | None
     crf: int
     gop: int
+    purpose: Purpose = "play"
     budget: Budget | None = None
     threads: int = 1
 
@@ -59,16 +61,23 @@ class Coding(NamedTuple):
         if form.codec == "ffv1":
             return Encoding("ffv1", 0, 1, self.threads)
         assert self.codec is not None  # noqa: S101 - the form says that it is lossy
-        return Encoding(self.codec, self.crf, self.gop, self.threads)
+        return self.lossy(self.codec, self.crf)
+
+    def lossy(self, codec: LossyCodec, crf: int) -> Encoding:
+        """How a segment is encoded with some crf."""
+        tuning = TUNINGS[self.purpose][codec]
+        return Encoding(codec, crf, self.gop, self.threads, preset=tuning.preset, params=tuning.params)
 
 
 def coding(settings: Settings, topic: str, threads: int = 1) -> Coding:
     """How a topic is coded; `threads` is how many its encoder has."""
-    chosen = settings.of_topic(topic)
-    codec: Literal["h264", "av1"] | None = None
+    chosen, purpose = settings.of_topic(topic), settings.purpose
+    codec: LossyCodec | None = None
     if chosen.codec == "h264" or chosen.codec == "av1":
         codec = chosen.codec
-    crf = DEFAULT_CRF.get(chosen.codec, 0) if chosen.crf is None else chosen.crf
+    crf = chosen.crf
+    if crf is None:
+        crf = 0 if codec is None else TUNINGS[purpose][codec].crf
     asked = Budget(settings.min_psnr_db, settings.min_ssim, settings.target_ratio)
     budget = asked if any(asked) and codec is not None and chosen.crf is None else None
-    return Coding(settings.policy(topic), codec, crf, chosen.gop or settings.gop, budget, threads)
+    return Coding(settings.policy(topic), codec, crf, chosen.gop or settings.gop, purpose, budget, threads)

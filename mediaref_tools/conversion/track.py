@@ -26,6 +26,7 @@ _GAP_NS = 1000 * 1_000_000_000  # MP4's sample durations are 32 bits: at 1 µs t
 _EMBEDDED_BYTES = 16 * 2**20  # embedded frames wait in memory for their segment's end: no more of them than this
 _OPEN = 4  # segments of other forms that a topic may have open side by side
 _FILES = frozenset({"image/jpeg", "image/png"})
+_TELLING = 16  # frames from which on a segment's size tells how it goes on
 
 
 @dataclass(slots=True)
@@ -108,6 +109,7 @@ class Track:
         segment.bytes_in += len(image.data)
         if (
             isinstance(segment.writer, SegmentWriter)
+            and len(segment.writer) >= _TELLING
             and segment.writer.bytes_out > segment.bytes_in
             and sniff(image.data) in _FILES
             and not channels_are_swapped(image.encoding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from mediaref_tools.media.storage import StorageOptions, open_remote
 from mediaref_tools.media.uri import member, shown
 from mediaref_tools.pixels.policy import Policy
 from mediaref_tools.report import KeptTopic, LossReport
+from mediaref_tools.segments.tuning import DEFAULT_CODEC, TUNINGS, Purpose
 
 __all__ = [
     "FORMAT_VERSION",
@@ -71,9 +72,12 @@ class Settings(_Model):
     Args:
         topics, exclude: Globs of topic names; a topic is converted if it matches one of `topics` and none of
             `exclude`.
-        codec: "h264" and "av1" are lossy; "copy" keeps the bytes of JPEG and PNG files and codes all else without
-            loss; "lossless" keeps those of JPEG alone.
-        crf, gop: crf None is the codec's default; gop is the distance between keyframes, in frames.
+        purpose: What the dataset is for, which sets encoders: "play" for all uses; "train" for the least work of a
+            decoder, in larger files; "archive" for the least bytes, in much more time.
+        codec: Where it is not told, av1 for "archive", else h264. "h264" and "av1" are lossy; "copy" keeps the bytes
+            of JPEG and PNG files and codes all else without loss; "lossless" keeps those of JPEG alone.
+        crf, gop: crf None is the codec's default; gop is the distance between keyframes, in frames: 15 where it is not
+            told, 10 for "train", 60 for "archive".
         topic_codecs: Other choices for some topics; of several globs that match, the last counts.
         debayer: Bayer mosaics become colour video.
         depth: "ffv1" codes compressedDepth without loss, too, instead of keeping it; "keep" keeps raw 16-bit gray
@@ -91,6 +95,7 @@ class Settings(_Model):
 
     topics: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
+    purpose: Purpose = "play"
     codec: Codec = "h264"
     crf: int | None = Field(default=None, ge=0, le=63)
     gop: int = Field(default=15, ge=1, le=1000)
@@ -105,6 +110,17 @@ class Settings(_Model):
     min_psnr_db: float | None = Field(default=None, ge=20, le=100)
     min_ssim: float | None = Field(default=None, gt=0, lt=1)
     target_ratio: float | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_purpose(cls, values: Any) -> Any:
+        """Choose codec and gop where they are not told."""
+        if not isinstance(values, dict) or values.get("purpose", "play") not in TUNINGS:
+            return values
+        purpose: Purpose = values.get("purpose", "play")
+        codec = values.get("codec", DEFAULT_CODEC[purpose])
+        lossy = codec if codec in ("h264", "av1") else DEFAULT_CODEC[purpose]
+        return {"codec": codec, "gop": TUNINGS[purpose][lossy].gop, **values}
 
     @model_validator(mode="after")
     def _one_quality(self) -> Self:

@@ -1,4 +1,4 @@
-"""One segment: frames in, an MP4 file and the table of its packets out. No B-frames: pts = dts."""
+"""One segment: frames in, an MP4 file and the table of its packets out. No B-frames, unless asked for: pts = dts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from mediaref_tools.segments.file import SegmentFile, abandon, create, finish, i
 from mediaref_tools.segments.processor import x264_processor
 from mediaref_tools.segments.scheduling import leave_realtime
 
-__all__ = ["DEFAULT_CRF", "Encoding", "SegmentWriter", "Shape"]
+__all__ = ["Encoding", "SegmentWriter", "Shape"]
 
-DEFAULT_CRF = {"h264": 23, "av1": 30}
 _MATRICES = {"rgb": 0, "gray": 2, "bt601": 5}  # ITU-T H.273 code points, these too:
 _BT709_PRIMARIES, _SRGB_TRANSFER = 1, 13
 _NOMINAL_RATE = 25  # what rate control takes for a frame's duration; real times are in the packets
@@ -182,6 +181,4 @@ def _options(encoding: Encoding) -> dict[str, str]:
         return {"preset": encoding.preset or "veryfast", "crf": crf, "x264-params": params}
     if encoding.codec == "ffv1":
         return {"level": "3", "slices": "4", "slicecrc": "1"}
-    # Not preset 10: in SVT-AV1 4.1 it skips blocks that changed, in frames between others (mean square error 1950
-    # where its neighbours have 5), on pictures that jump; 9 does not, and costs a quarter more time.
     return {"preset": encoding.preset or "9", "crf": crf, "svtav1-params": f"lp={encoding.threads}{more}"}

@@ -118,6 +118,7 @@ def test_options_reach_the_settings(mediaref: Run, sample_log: Path, out: Path) 
     assert manifest["settings"] == {
         "topics": ["/camera/*"],
         "exclude": ["*/right/*"],
+        "purpose": "play",
         "codec": "h264",
         "crf": 30,
         "gop": 5,
@@ -140,14 +141,13 @@ def test_options_reach_the_settings(mediaref: Run, sample_log: Path, out: Path) 
 def test_defaults_are_the_librarys() -> None:
     values = command.make_context("convert", ["log", "--out", "dataset"]).params
     defaults = Settings()
-    assert values["codec"] == defaults.codec
-    assert values["crf"] is defaults.crf is None
-    assert values["gop"] == defaults.gop
+    assert values["purpose"] == defaults.purpose
+    assert values["codec"] is values["gop"] is values["crf"] is defaults.crf is None
     assert values["record"] == defaults.record
     assert values["segment"] == defaults.segment_ns
 
 
-@pytest.mark.parametrize("name", ["codec", "record"])
+@pytest.mark.parametrize("name", ["codec", "purpose", "record"])
 def test_choices_are_the_librarys(name: str) -> None:
     option = next(param for param in command.params if param.name == name)
     assert isinstance(option.type, click.Choice)

@@ -18,6 +18,7 @@ import pytest
 from mediaref_tools import commands
 from mediaref_tools.commands import COMMANDS, exits, group, main
 from mediaref_tools.errors import LogError, OutputError, TopicError
+from mediaref_tools.summary import LogSummary, inspect
 
 from .conftest import Run
 
@@ -55,7 +56,7 @@ def test_completion_imports_nothing_heavy() -> None:
     assert not loaded & HEAVY
 
 
-def test_shell_completion(mediaref: Run) -> None:
+def test_shell_completion(sample_log: Path, sample_dataset: Path, tmp_path: Path) -> None:
     def complete(words: str) -> list[str]:
         script = "from mediaref_tools.commands import main; import sys; sys.argv = ['mediaref']; main()"
         environment = {"_MEDIAREF_COMPLETE": "bash_complete", "COMP_WORDS": words}
@@ -72,6 +73,16 @@ def test_shell_completion(mediaref: Run) -> None:
     assert complete("mediaref con") == ["convert", "converters"]
     assert complete("mediaref convert --co") == ["--codec"]
     assert complete("mediaref convert --codec ") == ["h264", "av1", "copy", "lossless"]
+    summary = inspect(sample_log)
+    assert isinstance(summary, LogSummary)
+    cameras = [channel.topic for channel in summary.channels if channel.role == "image"]
+    assert len(cameras) == 2
+    for path in (sample_log, sample_dataset):
+        assert complete(f"mediaref convert {path} --topic ") == cameras
+    assert complete(f"mediaref play {sample_dataset} --topic {cameras[1][:-2]}") == cameras[1:]
+    (tmp_path / "notes.txt").write_text("no log")
+    for nothing in (tmp_path / "notes.txt", tmp_path / "none", tmp_path):
+        assert complete(f"mediaref export {nothing} --topic /") == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -71,6 +71,17 @@ def test_what_shrinks_is_all_video(tmp_path: Path) -> None:
     assert codecs(tmp_path / "out") == ["h264"]
 
 
+def test_a_few_files_tell_nothing(tmp_path: Path) -> None:
+    log = log_of(tmp_path, "mcap", growing("png", count=15))
+    convert(log, tmp_path / "out", settings=Settings(codec="lossless"))
+    assert codecs(tmp_path / "out") == ["ffv1"]
+    (tmp_path / "more").mkdir()
+    log = log_of(tmp_path / "more", "mcap", growing("png", count=40))
+    report = convert(log, tmp_path / "more" / "out", settings=Settings(codec="lossless"))
+    assert codecs(tmp_path / "more" / "out") == ["ffv1", "png"]
+    assert (report.frames, report.wrong, report.topics[0].psnr_p1_db) == (40, 0, 100.0)
+
+
 def test_raw_pictures_are_never_copied(tmp_path: Path) -> None:
     log = log_of(tmp_path, "mcap", camera(count=COUNT, size=SIZE, encoding="rgb8"))
     convert(log, tmp_path / "out", settings=SETTINGS)

@@ -17,7 +17,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from mediaref_tools.errors import LogError, LogNotFound, OutputError
 from mediaref_tools.log import LogReader, Record
 from mediaref_tools.media.mediaref import MediaRef
-from mediaref_tools.plugins import open_log
+from mediaref_tools.plugins import claimed, open_log
 from mediaref_tools.proof.comparison import compare
 from mediaref_tools.sample import SampleMessage, make_sample, numbered_topic, write_log
 from tests.reallogs import real_log
@@ -39,8 +39,10 @@ def split_log(folder: Path, parts: Iterable[Iterable[int]], *, metadata: bool = 
         times_ns = [START + unit * 10_000_000 for unit in units]
         messages = [text(time_ns, each) for each, time_ns in enumerate(times_ns)]
         messages += numbered_topic("/camera", [time_ns + 1 for time_ns in times_ns], encoding="jpeg", size=(96, 128))
-        write_log(folder / f"part_{number}.mcap", "mcap", messages)
-        lines.append(f"    - part_{number}.mcap")
+        # Without metadata, names must say that the files belong together.
+        name = f"{'part' if metadata else folder.name}_{number}.mcap"
+        write_log(folder / name, "mcap", messages)
+        lines.append(f"    - {name}")
         total += len(messages)
     if metadata:
         topics = "".join(
@@ -160,7 +162,24 @@ def test_without_metadata_and_named_like_a_bag(tmp_path: Path) -> None:
     with open_log(log) as reader:
         assert sum(1 for _ in reader.messages()) == 40
         rewrite(reader, tmp_path / "out", {"/camera"})
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["part_0.mcap", "part_1.mcap"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.bag_0.mcap", "x.bag_1.mcap"]
+
+
+def test_logs_that_only_lie_together_are_no_recording(tmp_path: Path) -> None:
+    split_log(tmp_path / "one", [range(4)], metadata=False)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for name in ("left.mcap", "right.mcap"):
+        (folder / name).write_bytes((tmp_path / "one" / "one_0.mcap").read_bytes())
+    assert not claimed(folder)
+    (folder / "right.mcap").unlink()
+    assert claimed(folder)  # whatever the one is called: people rename folders, and files
+    for name in ("logs_0.mcap", "logs_1.mcap"):
+        (folder / name).write_bytes((folder / "left.mcap").read_bytes())
+    (folder / "left.mcap").unlink()
+    assert claimed(folder)
+    (folder / "left.mcap").write_bytes((folder / "logs_0.mcap").read_bytes())
+    assert not claimed(folder)
 
 
 def test_missing_split_and_wrong_counts_are_losses(tmp_path: Path) -> None:
@@ -186,7 +205,7 @@ def test_broken_file_among_others_is_a_loss(tmp_path: Path) -> None:
 
 
 def test_equal_channels_of_one_file_stay_apart(tmp_path: Path) -> None:
-    log = tmp_path / "log"
+    log = tmp_path / "part"
     log.mkdir()
     for number in range(2):
         with (log / f"part_{number}.mcap").open("xb") as file:

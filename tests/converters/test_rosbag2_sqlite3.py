@@ -175,7 +175,7 @@ def test_splits_are_opened_when_their_time_comes(tmp_path: Path, monkeypatch: py
     ("files", "order"),
     [
         (["log_10.db3", "log_2.db3", "log_1.db3"], [2, 1, 0]),
-        (["b.db3", "A.DB3", "log.db3"], [1, 0, 2]),
+        (["LOG_3.db3", "log_2.DB3", "log.db3"], [2, 1, 0]),
     ],
 )
 def test_without_metadata_names_tell_the_order(tmp_path: Path, files: list[str], order: list[int]) -> None:
