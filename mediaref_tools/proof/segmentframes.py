@@ -80,8 +80,6 @@ def _open(path: Path, threads: int) -> tuple[dict[int, tuple[int, int, bool]], I
         container = av.open(str(path))
         stream = container.streams.video[0]
         packets = read_shown(container, stream)
-        if stream.codec_context.has_b_frames:
-            container.seek(0)  # it was read to its end
     except (av.FFmpegError, OSError, IndexError):
         return {}, iter(())
     columns = [array.tolist() for array in packets]

@@ -129,14 +129,17 @@ def read_packets(stream: av.VideoStream) -> Packets:
 
 
 def read_shown(container: InputContainer, stream: av.VideoStream) -> Packets:
-    """The packets of an open stream in the order in which they are shown, B-frames or not. It is read to its end."""
+    """The packets of an open stream in the order in which they are shown, B-frames or not; then it is at its beginning."""
     index = read_packets(stream)
-    if not stream.codec_context.has_b_frames:
+    context: av.VideoCodecContext | None = stream.codec_context  # PyAV's types don't say that a damaged file has none
+    if context is None or not context.has_b_frames:
         return index
     # Which are keyframes, the index says: in packets libavformat marks those besides that it finds out by itself.
     keyframes = set(index.offset[index.keyframe].tolist())
     packets = ((packet.pts, packet.pos or 0, packet.size) for packet in container.demux(stream) if packet.size)
-    return _packets(sorted((pts or 0, place, size, place in keyframes) for pts, place, size in packets))
+    shown = sorted((pts or 0, place, size, place in keyframes) for pts, place, size in packets)
+    container.seek(0)
+    return _packets(shown)
 
 
 def _packets(rows: Sequence[tuple[int, int, int, bool]]) -> Packets:

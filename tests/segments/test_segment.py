@@ -24,7 +24,7 @@ from mediaref_tools.pixels.plane import plane
 from mediaref_tools.pixels.raster import Raster
 from mediaref_tools.sample import frame_number, numbered_image
 from mediaref_tools.segments import file as segment_file
-from mediaref_tools.segments.file import Packets, SegmentFile, read_packets
+from mediaref_tools.segments.file import Packets, SegmentFile, read_packets, read_shown
 from mediaref_tools.segments.segment import Encoding, SegmentWriter, Shape
 from tests.pictures import taken
 
@@ -321,3 +321,19 @@ def test_encoders_leave_the_machine_to_others(tmp_path: Path, encoding: Encoding
         }
     writer.close()
     assert policies == {os.SCHED_OTHER}
+
+
+def test_b_frames_are_read_back_in_the_order_in_which_they_are_shown(tmp_path: Path) -> None:
+    times_us = [0, 1, 33_333, 66_667, 250_066_667, 250_066_668, *range(251_000_000, 252_000_000, 40_000)]
+    path = tmp_path / "b.mp4"
+    found = write(path, Encoding("h264", 23, 8, b_frames=3, params="b-adapt=0"), times_us)
+    assert found.packets.pts_us.tolist() == times_us
+    places = found.packets.offset.tolist()
+    assert places != sorted(places)  # else there were none
+    assert np.flatnonzero(found.packets.keyframe).tolist() == list(range(0, len(times_us), 8))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert all(np.array_equal(a, b) for a, b in zip(read_shown(container, stream), found.packets, strict=True))
+        decoded = list(container.decode(stream))
+    assert [each.pts for each in decoded] == times_us
+    assert [frame_number(rgb_of(each)) for each in decoded] == list(range(len(times_us)))

@@ -29,7 +29,7 @@ from tests.reallogs import ROOT as LOGS
 
 BUILD = ROOT / "build" / "bench" / "choices"
 DOCS = ROOT / "docs"
-FRAMES = 180
+FRAMES = 120
 STEP_US = 33_333
 
 

@@ -10,7 +10,7 @@ from mediaref_tools.segments.segment import Encoding
 __all__ = ["CRFS", "SETTINGS", "Choice", "choices"]
 
 CRFS = {"h264": (20, 23, 26), "av1": (24, 30, 36)}
-AQ = "aq-mode=2"
+AQ = "aq-mode=2:aq-strength=0.7"
 CHEAP = "cabac=0:no-deblock=1:weightp=0"
 
 
@@ -47,22 +47,24 @@ def choices() -> Iterator[Choice]:
     yield x264("medium, GOP 30", "medium", 30)
     for gop in (5, 10, 30, 60, 250):
         yield x264(f"veryfast, GOP {gop}", gop=gop)
-    for params in ("psy=0", "aq-mode=2", "aq-mode=3", "subme=4", "trellis=1", "mbtree=0"):
+    for params in ("psy=0", "subme=4", "trellis=1", "mbtree=0"):
         yield x264(f"veryfast, {params}", params=params)
-    for params in ("aq-strength=0.7", "aq-strength=1.3", "trellis=1", "psy=0"):
-        yield x264(f"veryfast, {AQ}, {params}", params=f"{AQ}:{params}")
-    yield x264(f"faster, {AQ}", "faster", params=AQ)
+    for mode, strength in ((0, 1.0), (1, 0.7), (1, 1.3), (2, 0.7), (2, 1.0), (3, 0.7)):
+        params = f"aq-mode={mode}:aq-strength={strength}"
+        yield x264(f"veryfast, AQ {mode} of {strength}", params=params)
+    yield x264("veryfast, AQ, trellis", params=f"{AQ}:trellis=1")
+    yield x264("faster, AQ", "faster", params=AQ)
     for gop in (10, 30):
-        yield x264(f"veryfast, {AQ}, GOP {gop}", gop=gop, params=AQ)
+        yield x264(f"veryfast, AQ, GOP {gop}", gop=gop, params=AQ)
     for gop in (10, 15):
-        yield x264(f"veryfast, {AQ}, cheap, GOP {gop}", gop=gop, params=f"{AQ}:{CHEAP}")
-    yield x264(f"veryfast, {AQ}, no CABAC, GOP 10", gop=10, params=f"{AQ}:cabac=0")
-    yield x264(f"veryfast, {AQ}, no deblocking, GOP 10", gop=10, params=f"{AQ}:no-deblock=1")
+        yield x264(f"veryfast, AQ, cheap, GOP {gop}", gop=gop, params=f"{AQ}:{CHEAP}")
+    yield x264(f"veryfast, AQ, no CABAC, GOP 10", gop=10, params=f"{AQ}:cabac=0")
+    yield x264(f"veryfast, AQ, no deblocking, GOP 10", gop=10, params=f"{AQ}:no-deblock=1")
     for frames in (1, 3, 7):
-        yield x264(f"veryfast, {AQ}, GOP 16, {frames} B", gop=16, b_frames=frames, params=f"{AQ}:b-adapt=0")
-    yield x264(f"veryfast, {AQ}, cheap, GOP 16, 3 B", gop=16, b_frames=3, params=f"{AQ}:b-adapt=0:{CHEAP}")
+        yield x264(f"veryfast, AQ, GOP 16, {frames} B", gop=16, b_frames=frames, params=f"{AQ}:b-adapt=0")
+    yield x264(f"veryfast, AQ, cheap, GOP 16, 3 B", gop=16, b_frames=3, params=f"{AQ}:b-adapt=0:{CHEAP}")
     for preset in ("faster", "medium"):
-        yield x264(f"{preset}, {AQ}, GOP 60", preset, 60, params=AQ)
+        yield x264(f"{preset}, AQ, GOP 60", preset, 60, params=AQ)
     yield x264("medium, GOP 60, 3 B", "medium", 60, 3)
     for number in (6, 7, 8, 9, 10, 12):
         yield svt(f"{number}", number)
