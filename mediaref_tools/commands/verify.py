@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mediaref_tools.commands import exits, text
+from mediaref_tools import plaintext as text
+from mediaref_tools import sentences
+from mediaref_tools.commands import exits
 from mediaref_tools.commands.params import PATH, json_option, quiet_option
 
 if TYPE_CHECKING:
@@ -52,9 +54,8 @@ def _show(report: VerifyReport) -> None:
     from mediaref_tools.commands.tables import fields, notes
 
     console = output_console()
-    verdict = "every reference shows its frame" if report.ok else "NOT as it should be"
     rows = [
-        ("result", f"{verdict} ({text.duration(round(report.seconds * 1e9))})"),
+        ("result", f"{sentences.verified(report)} ({text.duration(round(report.seconds * 1e9))})"),
         ("references", f"{text.count(report.frames)}: {report.wrong} wrong, {report.missing} missing"),
     ]
     if report.embedded:
@@ -62,8 +63,8 @@ def _show(report: VerifyReport) -> None:
     if report.psnr_p1_db is not None:
         quality = text.psnr(report.psnr_mean_db, report.psnr_p1_db)
         rows.append(("PSNR", quality if quality == "exact" else f"{quality} dB (mean / first percentile)"))
-    if report.messages_compared is not None:
-        compared = f"{text.count(report.messages_compared)} compared, {report.messages_different or 0} different"
+    compared = sentences.messages_compared(report)
+    if compared is not None:
         rows.append(("messages", compared))
     fields(console, rows)
     notes(console, report.problems[:_SHOWN_PROBLEMS])
