@@ -19,6 +19,8 @@ __all__ = [
 
 def printable(text: str) -> str:
     """Text with every control, invisible or broken character escaped: names in a log must not steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BATCH_HEADINGS",
+    "NOTHING_LOST",
     "TOPIC_HEADINGS",
     "batch_cells",
     "batch_counts",
@@ -33,6 +34,9 @@ __all__ = [
     "topic_cells",
     "verified",
 ]
+
+NOTHING_LOST = "nothing was kept, embedded or lost"
+"""Of a conversion without loss: what stays as its settings say is none."""
 
 TOPIC_HEADINGS = ("frames", "size", "ratio", "PSNR / p1")
 """Of `topic_cells`."""
