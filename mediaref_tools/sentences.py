@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BATCH_HEADINGS",
     "NOTHING_LOST",
+    "SOMETHING_LOST",
     "TOPIC_HEADINGS",
     "batch_cells",
     "batch_counts",
@@ -37,6 +38,9 @@ __all__ = [
 
 NOTHING_LOST = "nothing was kept, embedded or lost"
 """Of a conversion without loss: what stays as its settings say is none."""
+
+SOMETHING_LOST = "done, but something was kept, embedded or lost"
+"""Of any other."""
 
 TOPIC_HEADINGS = ("frames", "size", "ratio", "PSNR / p1")
 """Of `topic_cells`."""

@@ -15,7 +15,7 @@ from mediaref_tools.report import Report, VerifyReport
 from mediaref_tools.webreport.markup import Markup, element, joined
 from mediaref_tools.webreport.paper import document
 from mediaref_tools.webreport.section import ARROW, Log, key_figures, section, sentence
-from mediaref_tools.webreport.tables import Figure, bullets, figures, table
+from mediaref_tools.webreport.tables import bullets, figures, table
 
 __all__ = ["html_report"]
 
@@ -52,8 +52,7 @@ def html_report(report: Report | VerifyReport | BatchReport) -> str:
         return _batch_page(report)
     if isinstance(report, VerifyReport):
         return _verified_page(report)
-    log = Log(report, *_at_hand(report.source), "log-1")
-    return _one_page(log, f"{_name(report.source)}: conversion", _verdict(report), key_figures(report))
+    return _one_page(Log(report, *_at_hand(report.source), "log-1"), "conversion", _verdict(report))
 
 
 def _verified_page(found: VerifyReport) -> str:
@@ -63,109 +62,92 @@ def _verified_page(found: VerifyReport) -> str:
     source = found.against or manifest.source.name
     report = report_of(manifest, counts, Path(source), dataset, 0, found.seconds)
     place = (None, _NOT_COMPARED) if found.against is None else _at_hand(found.against)
-    words = sentence(sentences.verified(found))
-    if found.ok:
-        verdict = _box("good", words, [])
-    else:
-        problems = [sentence(line) for line in found.problems]
-        verdict = _box("bad", words, problems or ["Messages differ from the log's."])
-    numbers = key_figures(report, with_messages=False)
+    done = [f"{text.plural(found.frames, 'reference')}: {found.wrong} wrong, {found.missing} missing"]
     compared = sentences.messages_compared(found)
     if compared is not None:
-        number, _, rest = compared.partition(" compared, ")
-        numbers.append(Figure("Messages compared", number, rest))
-    return _one_page(Log(report, *place, "log-1"), f"{_name(found.dataset)}: verification", verdict, numbers)
+        done.append(f"messages: {compared}")
+    done.append(f"verified in {text.duration(round(found.seconds * 1e9))}")
+    verdict = _box("good" if found.ok else "bad", sentences.verified(found), done, found.problems)
+    return _one_page(Log(report, *place, "log-1"), "verification", verdict)
 
 
-def _one_page(log: Log, title: str, verdict: Markup, numbers: Sequence[Figure]) -> str:
-    main = [
-        element("h1", _name(log.report.source)),
-        element("p", f"{log.report.source} {ARROW} {log.report.out}", class_="path"),
-        verdict,
-        figures(numbers),
-        section(log, _to_see([log])[log.anchor]),
-    ]
-    return document(title, joined(main), _FOOTER)
+def _one_page(log: Log, what: str, verdict: Markup) -> str:
+    name = _name(log.report.source)
+    main = [element("h1", name), *_told(log, verdict, _to_see([log])[log.anchor])]
+    return document(f"{name}: {what}", joined(main), _FOOTER)
+
+
+def _told(log: Log, verdict: Markup, seen: frozenset[str]) -> list[str]:
+    """All of a log but its heading."""
+    path = element("p", f"{log.report.source} {ARROW} {log.report.out}", class_="path")
+    return [path, verdict, figures(key_figures(log.report)), section(log, seen)]
 
 
 def _batch_page(batch: BatchReport) -> str:
-    logs = [
-        (entry, Log(entry.report, *_place(entry), f"log-{number}"))
+    logs = {
+        entry.log: Log(entry.report, *_place(entry, entry.report), f"log-{number}")
         for number, entry in enumerate(batch.logs, 1)
         if entry.report is not None
-    ]
-    seen = _to_see([log for _, log in logs])
-    rows = [sentences.batch_cells(entry, ARROW) for entry in batch.logs]
-    links = {entry.log: log.anchor for entry, log in logs}
-    name = batch.source
-    parts = [
+    }
+    rows = []
+    for entry in batch.logs:
+        name, *cells = sentences.batch_cells(entry, ARROW)
+        rows.append([element("a", name, href=f"#{logs[name].anchor}") if name in logs else name, *cells])
+    main: list[str] = [
         element("h1", text.plural(len(batch.logs), "log")),
-        element("p", f"{name} {ARROW} {batch.out}", class_="path"),
+        element("p", f"{batch.source} {ARROW} {batch.out}", class_="path"),
         _batch_verdict(batch),
-        figures(
-            [
-                Figure("Size", text.change(batch.bytes_in, batch.bytes_out, ARROW), _share(batch)),
-                Figure("References proved", text.count(batch.frames)),
-                Figure("Took", text.duration(round(batch.seconds * 1e9))),
-            ]
-        ),
-        table(
-            sentences.BATCH_HEADINGS,
-            [[_linked(row[0], links.get(row[0])), *row[1:]] for row in rows],
-            words=2,
-        ),
+        table(sentences.BATCH_HEADINGS, rows, words=2),
     ]
-    for entry, log in logs:
-        parts += [
-            element("h1", entry.log, id=log.anchor, class_="log"),
-            element("p", f"{log.report.source} {ARROW} {log.report.out}", class_="path"),
-            _verdict(log.report),
-            figures(key_figures(log.report)),
-            section(log, seen[log.anchor]),
-        ]
-    return document(f"{text.plural(len(batch.logs), 'log')}: conversion", joined(parts), _FOOTER)
-
-
-def _linked(name: str, anchor: str | None) -> str:
-    return name if anchor is None else element("a", name, href=f"#{anchor}")
-
-
-def _share(batch: BatchReport) -> str:
-    return f"{text.percent(batch.bytes_out / batch.bytes_in)} of the logs that were converted" if batch.bytes_in else ""
+    seen = _to_see(list(logs.values()))
+    for name, log in logs.items():
+        heading = element("h1", name, id=log.anchor, class_="log")
+        main += [heading, *_told(log, _verdict(log.report), seen[log.anchor])]
+    return document(f"{text.plural(len(batch.logs), 'log')}: conversion", joined(main), _FOOTER)
 
 
 def _batch_verdict(batch: BatchReport) -> Markup:
     """What became of all, and of each that has anything to say."""
-    kind = "bad" if batch.failed else "good" if batch.lossless else "warn"
-    lines = [sentence(f"{entry.log} failed: {entry.error}") for entry in batch.logs if entry.error]
-    told = ((entry, sentences.log_notes(entry)) for entry in batch.logs)
-    lines += [sentence(f"{entry.log}: {'; '.join(notes)}") for entry, notes in told if notes]
-    lines += [
-        sentence(f"{entry.log} was not deleted: {entry.source_stays}") for entry in batch.logs if entry.source_stays
-    ]
+    done = [sentences.batch_counts(batch), f"{text.plural(batch.frames, 'reference')} proved", _sizes(batch)]
+    lines = [f"{entry.log} failed: {entry.error}" for entry in batch.logs if entry.error]
+    told = ((entry.log, sentences.log_notes(entry)) for entry in batch.logs)
+    lines += [f"{log}: {'; '.join(notes)}" for log, notes in told if notes]
+    lines += [f"{entry.log} was not deleted: {entry.source_stays}" for entry in batch.logs if entry.source_stays]
+    if batch.failed:
+        return _box("bad", f"{batch.failed} of {text.plural(len(batch.logs), 'log')} failed", done, lines)
     if batch.lossless:
-        lines.append(sentence(sentences.NOTHING_LOST))
-    return _box(kind, sentence(sentences.batch_counts(batch)), lines)
+        return _box("good", sentences.NOTHING_LOST, done, lines)
+    return _box("warn", sentences.SOMETHING_LOST, done, lines)
 
 
 def _verdict(report: Report) -> Markup:
+    done = [sentences.proved(report), _sizes(report)]
     if report.lossless:
-        return _box("good", sentence(sentences.proved(report)), [sentence(sentences.NOTHING_LOST)])
-    return _box("warn", sentence(sentences.proved(report)), [sentence(line) for line in sentences.losses(report)])
+        return _box("good", sentences.NOTHING_LOST, done, [])
+    return _box("warn", sentences.SOMETHING_LOST, done, list(sentences.losses(report)))
 
 
-def _box(kind: str, words: str, lines: Sequence[str]) -> Markup:
-    shown = [*lines[:_MOST_LINES], *([f"And {len(lines) - _MOST_LINES} more."] if len(lines) > _MOST_LINES else [])]
-    return element("div", element("p", words), bullets(shown, kind), class_=f"verdict {kind}")
+def _sizes(report: Report | BatchReport) -> str:
+    took = text.duration(round(report.seconds * 1e9))
+    size = sentences.sizes(report.bytes_in, report.bytes_out, ARROW)
+    return f"{size} in {took}" if report.seconds else size  # a dataset that was there before took none
+
+
+def _box(kind: str, words: str, done: Sequence[str], lines: Sequence[str]) -> Markup:
+    """A verdict: one sentence, what was done, and what is to be said of it."""
+    shown = [sentence(line) for line in lines[:_MOST_LINES]]
+    shown += [f"And {len(lines) - _MOST_LINES} more."] if len(lines) > _MOST_LINES else []
+    told = " · ".join(f"{each[:1].upper()}{each[1:]}" for each in done)
+    parts = [element("p", sentence(words), class_="headline"), element("p", told), bullets(shown, kind)]
+    return element("div", *parts, class_=f"verdict {kind}")
 
 
 def _name(path: str) -> str:
     return Path(path).resolve().name or path
 
 
-def _place(entry: BatchEntry) -> tuple[Path | None, str]:
-    assert entry.report is not None  # noqa: S101 - such logs alone are asked of
-    return (None, _DELETED) if entry.source_deleted else _at_hand(entry.report.source)
+def _place(entry: BatchEntry, report: Report) -> tuple[Path | None, str]:
+    return (None, _DELETED) if entry.source_deleted else _at_hand(report.source)
 
 
 def _at_hand(log: str) -> tuple[Path | None, str]:

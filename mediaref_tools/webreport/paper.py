@@ -33,6 +33,7 @@ main, footer { max-width: 1120px; margin: 0 auto; padding: 0 24px; }
 main { padding-top: 32px; }
 footer { padding-top: 24px; padding-bottom: 40px; color: var(--soft); font-size: 13px; }
 h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; }
+h1.log { margin-top: 64px; padding-top: 20px; border-top: 3px solid var(--line); }
 h2 { font-size: 20px; margin: 40px 0 12px; padding-bottom: 6px; border-bottom: 1px solid var(--line); }
 h3 { font-size: 16px; margin: 32px 0 8px; }
 h4 { font-size: 14px; margin: 20px 0 8px; }
@@ -41,7 +42,8 @@ a { color: var(--link); }
 .soft, small { color: var(--soft); }
 .path { color: var(--soft); margin-bottom: 20px; }
 .verdict { border-left: 5px solid var(--ours); background: var(--good-sheet); border-radius: 6px; padding: 14px 18px; }
-.verdict p { margin: 0; font-size: 17px; font-weight: 600; }
+.verdict p { margin: 0; }
+.verdict .headline { font-size: 18px; font-weight: 600; }
 .verdict .notes { margin: 8px 0 0; }
 .verdict.warn { border-color: var(--warn); background: var(--warn-sheet); }
 .verdict.bad { border-color: var(--bad); background: var(--bad-sheet); }
@@ -49,10 +51,10 @@ a { color: var(--link); }
 .notes li { margin: 2px 0; }
 .notes li::marker { color: var(--soft); }
 .notes.warn li::marker { color: var(--warn); } .notes.bad li::marker { color: var(--bad); }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 16px 0 28px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 12px; margin: 16px 0 28px; }
 .figures div { background: var(--sheet); border-radius: 6px; padding: 12px 14px; }
 .figures dt { color: var(--soft); font-size: 13px; }
-.figures dd { margin: 0; font-size: 20px; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.35; }
+.figures dd { margin: 0; font-size: 18px; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.4; }
 .figures small { display: block; font-size: 13px; font-weight: 400; line-height: 1.4; }
 .facts { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; }
 .facts dt { color: var(--soft); } .facts dd { margin: 0; }
@@ -65,7 +67,7 @@ th:last-child, td:last-child { padding-right: 0; }
 td.number { white-space: nowrap; }
 figure { margin: 0 0 24px; break-inside: avoid; }
 figcaption { font-size: 14px; margin-bottom: 8px; }
-.bar { display: grid; grid-template-columns: minmax(120px, 30%) 1fr; column-gap: 16px; margin: 8px 0; font-size: 13px; }
+.bar { display: grid; grid-template-columns: minmax(120px, 36%) 1fr; column-gap: 16px; margin: 8px 0; font-size: 13px; }
 .bar .name { grid-row: span 2; align-self: center; }
 .bar .row { grid-column: 2; display: flex; align-items: center; gap: 8px; line-height: 18px; }
 .bar .track { flex: 1; height: 12px; }
@@ -73,7 +75,7 @@ figcaption { font-size: 14px; margin-bottom: 8px; }
 .bar .size { width: 64px; color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; }
 .before { background: var(--peer); } .after { background: var(--ours); }
 .key { display: inline-block; width: 12px; height: 12px; border-radius: 2px; vertical-align: -1px; }
-.axes { position: relative; height: 210px; margin: 14px 0 34px 44px; border-bottom: 1px solid var(--line); }
+.axes { position: relative; height: 210px; margin: 14px 60px 34px 44px; border-bottom: 1px solid var(--line); }
 .axes svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
 .axes path { fill: none; vector-effect: non-scaling-stroke; stroke-linejoin: round; stroke-linecap: round; }
 .axes .grid { stroke: var(--grid); } .axes .gap { fill: var(--gap); }
@@ -84,8 +86,9 @@ figcaption { font-size: 14px; margin-bottom: 8px; }
 .axes .tick { color: var(--soft); font-variant-numeric: tabular-nums; }
 .axes .y { right: 100%; margin-right: 8px; transform: translateY(50%); }
 .axes .x { top: 100%; margin-top: 6px; transform: translateX(-50%); }
-.axes .line { right: 0; color: var(--soft); background: var(--paper); padding: 0 4px; border-radius: 3px; }
-.axes .below { right: auto; left: 0; color: var(--bad); }
+.axes .line { left: 100%; margin-left: 8px; color: var(--soft); font-variant-numeric: tabular-nums; }
+.axes .under { transform: translateY(100%); }
+.axes .asked { color: var(--bad); }
 .axes .mark, .strip .number {
   display: inline-block; width: 18px; height: 18px; border-radius: 9px; background: var(--ink); color: var(--paper);
   font-size: 11px; font-weight: 600; line-height: 18px; text-align: center; text-decoration: none;
@@ -96,7 +99,8 @@ figcaption { font-size: 14px; margin-bottom: 8px; }
 .strip:target { outline: 2px solid var(--link); outline-offset: 6px; }
 .pictures { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 8px; }
 .picture img { display: block; width: 100%; height: auto; background: var(--sheet); border-radius: 4px; }
-.picture span { font-size: 13px; }
+.picture .small { max-width: 260px; image-rendering: pixelated; }
+.picture span, .strip p { font-size: 13px; }
 @media (max-width: 720px) {
   body { font-size: 14px; }
   main, footer { padding-left: 16px; padding-right: 16px; }

@@ -88,10 +88,12 @@ def psnr_plot(
     labels = [_label(f"{level:g}", "tick y", bottom=scale.y(level)) for level in scale.y_ticks()]
     labels += [_label("exact", "tick y", bottom=_SIDE)] if has_exact else []
     labels += [_label(text, "tick x", left=scale.x(time_ns)) for time_ns, text in scale.x_ticks()]
+    is_missed = None not in (p1_db, floor_db) and p1_db < floor_db  # type: ignore[operator]
     if p1_db is not None:
-        labels.append(_label(f"p1 {p1_db:.1f}", "line", bottom=scale.y(p1_db)))
+        labels.append(_label(f"p1 {p1_db:.1f}", f"line {'under' if is_missed else 'over'}", bottom=scale.y(p1_db)))
     if floor_db is not None:
-        labels.append(_label(f"floor {floor_db:g} dB", "line below", bottom=scale.y(floor_db)))
+        kind = f"line asked {'over' if is_missed else 'under'}"
+        labels.append(_label(f"floor {floor_db:g}", kind, bottom=scale.y(floor_db)))
     for mark in marks:
         x, y = scale.x(int(times_ns[mark.frame])), scale.y(float(psnr_db[mark.frame]))
         labels.append(_label(mark.label, "mark", href=f"#{mark.target}", left=x, bottom=y))

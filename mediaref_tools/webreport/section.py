@@ -42,7 +42,7 @@ class Log(NamedTuple):
     anchor: str
 
 
-def key_figures(report: Report, *, with_messages: bool = True) -> list[Figure]:
+def key_figures(report: Report) -> list[Figure]:
     """What people look for first."""
     rated = [(topic.psnr_p1_db, topic) for topic in report.topics if topic.psnr_p1_db is not None]
     lowest = min(rated, key=lambda each: each[0], default=None)
@@ -57,17 +57,12 @@ def key_figures(report: Report, *, with_messages: bool = True) -> list[Figure]:
     if lowest is not None:
         quality = text.psnr(lowest[1].psnr_mean_db, lowest[1].psnr_p1_db)
         unit = "" if quality == "exact" else " dB"
-        which = "mean / first percentile" + (", of the lowest topic" if len(rated) > 1 else "")
+        which = "mean / first percentile" + (", lowest topic" if len(rated) > 1 else "")
         found.append(Figure("PSNR", f"{quality}{unit}", which if unit else "every frame is identical"))
     found.append(
         Figure("Not video", text.plural(len(report.kept), "topic"), f"{text.plural(report.embedded, 'frame')} embedded")
     )
-    if with_messages:
-        found.append(
-            Figure("Messages", text.count(report.messages_out), f"of {text.count(report.messages_in)} in the log")
-        )
-    if report.seconds:
-        found.append(Figure("Took", text.duration(round(report.seconds * 1e9))))
+    found.append(Figure("Messages", text.count(report.messages_out), f"of {text.count(report.messages_in)} in the log"))
     return found
 
 
@@ -174,10 +169,11 @@ def _seen(log: Log, dataset: Dataset, seen: frozenset[str]) -> Iterator[str]:
 def _made(manifest: Manifest, report: Report) -> Iterator[tuple[str, str]]:
     source, tool = manifest.source, manifest.tool
     yield "Settings", sentences.settings_words(manifest.settings)
-    yield "Log", f"{report.source}, {report.container}, {source.bytes} bytes, {text.plural(source.messages, 'message')}"
+    messages = text.plural(source.messages, "message")
+    yield "Log", f"{report.source}, {report.container}, {text.count(source.bytes)} bytes, {messages}"
     if source.start_ns is not None and source.end_ns is not None:
         length = text.duration(source.end_ns - source.start_ns)
         yield "Recorded", f"{iso_time(source.start_ns)} to {iso_time(source.end_ns)}, {length}"
     yield "SHA-256 of the log", source.sha256
-    yield "Dataset", f"{report.out}, {report.bytes_out} bytes"
+    yield "Dataset", f"{report.out}, {text.count(report.bytes_out)} bytes"
     yield "Made by", f"{tool.name} {tool.version}, PyAV {tool.av}, libavcodec {tool.libavcodec}"

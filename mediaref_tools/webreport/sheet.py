@@ -10,7 +10,7 @@ from mediaref_tools.plaintext import count, seconds_text
 from mediaref_tools.times import iso_time
 from mediaref_tools.webreport.markup import Markup, element, joined
 from mediaref_tools.webreport.plot import Mark, psnr_plot
-from mediaref_tools.webreport.shots import AMPLIFIED, Shot, shot, worst
+from mediaref_tools.webreport.shots import AMPLIFIED, SMALL, Shot, shot, worst
 
 __all__ = ["topic_sheet"]
 
@@ -90,7 +90,7 @@ def _strip(shown: Shot, topic: Topic, start_ns: int, mark: Mark | None) -> Marku
     pictures = [
         _picture(shown.source, "source", f"{told}, as it was recorded", shown),
         _picture(shown.decoded, "decoded", f"{told}, as the dataset shows it", shown),
-        _picture(shown.difference, f"difference x{AMPLIFIED}", f"{told}, what differs, {AMPLIFIED} times", shown),
+        _picture(shown.difference, f"difference, {AMPLIFIED} times", f"{told}, what differs, {AMPLIFIED} times", shown),
     ]
     notes = [element("p", f"{trouble[:1].upper()}{trouble[1:]}.", class_="soft") for trouble in shown.troubles]
     return element(
@@ -107,5 +107,6 @@ def _picture(uri: str | None, word: str, alt: str, shown: Shot) -> str:
     if uri is None:
         return Markup("")
     height, width = shown.size
-    image = element("img", src=uri, alt=alt, width=width, height=height, loading="lazy", decoding="async")
+    kind = "small" if max(shown.size) <= SMALL else None
+    image = element("img", src=uri, alt=alt, width=width, height=height, class_=kind)
     return element("div", image, element("span", word, class_="soft"), class_="picture")

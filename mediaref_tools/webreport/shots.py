@@ -14,10 +14,13 @@ from mediaref_tools.errors import MediarefError
 from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.pixels.raster import Raster
 
-__all__ = ["AMPLIFIED", "Shot", "shot", "worst"]
+__all__ = ["AMPLIFIED", "SMALL", "Shot", "shot", "worst"]
 
 AMPLIFIED = 10
 """How many times a difference is as large as it is."""
+
+SMALL = 160
+"""Pictures with no longer side are PNG on the page, pixel by pixel: a JPEG's own loss would be seen."""
 
 _APART_NS = 1_000_000_000  # neighbours look the same
 _LONGEST = 640  # side of a picture on the page, in pixels
@@ -96,11 +99,13 @@ def _difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.
 
 
 def _picture(rgb: NDArray[np.uint8]) -> str:
-    """A JPEG of it, no longer than fits the page."""
+    """A file of it, no longer than fits the page."""
     height, width = rgb.shape[:2]
     scale = _LONGEST / max(height, width)
     if scale < 1:
         small = np.empty((max(1, round(height * scale)), max(1, round(width * scale)), 3), np.uint8)
         Raster().resize(rgb, small)
         rgb = small
+    if max(height, width) <= SMALL:
+        return DataURI.from_image(rgb, "png").uri
     return DataURI.from_image(rgb, "jpeg", quality=_QUALITY).uri
