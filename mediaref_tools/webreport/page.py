@@ -108,7 +108,9 @@ def _batch_page(batch: BatchReport) -> str:
 
 def _batch_verdict(batch: BatchReport) -> Markup:
     """What became of all, and of each that has anything to say."""
-    done = [sentences.batch_counts(batch), f"{text.plural(batch.frames, 'reference')} proved", _sizes(batch)]
+    done = [sentences.batch_counts(batch)]
+    if batch.converted:
+        done += [f"{text.plural(batch.frames, 'reference')} proved", _sizes(batch)]
     lines = [f"{entry.log} failed: {entry.error}" for entry in batch.logs if entry.error]
     told = ((entry.log, sentences.log_notes(entry)) for entry in batch.logs)
     lines += [f"{log}: {'; '.join(notes)}" for log, notes in told if notes]
@@ -137,8 +139,8 @@ def _box(kind: str, words: str, done: Sequence[str], lines: Sequence[str]) -> Ma
     """A verdict: one sentence, what was done, and what is to be said of it."""
     shown = [sentence(line) for line in lines[:_MOST_LINES]]
     shown += [f"And {len(lines) - _MOST_LINES} more."] if len(lines) > _MOST_LINES else []
-    told = " · ".join(f"{each[:1].upper()}{each[1:]}" for each in done)
-    parts = [element("p", sentence(words), class_="headline"), element("p", told), bullets(shown, kind)]
+    headline, *rest = (f"{each[:1].upper()}{each[1:]}" for each in (words, *done))
+    parts = [element("p", f"{headline}.", class_="headline"), element("p", " · ".join(rest)), bullets(shown, kind)]
     return element("div", *parts, class_=f"verdict {kind}")
 
 

@@ -41,7 +41,10 @@ p { margin: 0 0 12px; }
 a { color: var(--link); }
 .soft, small { color: var(--soft); }
 .path { color: var(--soft); margin-bottom: 20px; }
-.verdict { border-left: 5px solid var(--ours); background: var(--good-sheet); border-radius: 6px; padding: 14px 18px; }
+.verdict {
+  border-left: 5px solid var(--ours); background: var(--good-sheet); border-radius: 6px; padding: 14px 18px;
+  margin-bottom: 20px;
+}
 .verdict p { margin: 0; }
 .verdict .headline { font-size: 18px; font-weight: 600; }
 .verdict .notes { margin: 8px 0 0; }

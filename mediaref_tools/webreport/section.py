@@ -67,9 +67,7 @@ def key_figures(report: Report) -> list[Figure]:
 
 
 def sentence(line: str) -> str:
-    """A line as a sentence of a page: with a capital letter, unless it begins with a name, and a full stop."""
-    first = line.split(" ", 1)[0]
-    line = line if not first.isalpha() else f"{line[:1].upper()}{line[1:]}"
+    """A line with a full stop. No capital letter: it may begin with a topic's name."""
     return line if line.endswith((".", ":")) else f"{line}."
 
 
@@ -104,7 +102,7 @@ def section(log: Log, seen: frozenset[str]) -> Markup:
             parts += _seen(log, dataset, seen)
             parts += [element("h2", "How it was made"), facts(_made(dataset.manifest, report))]
     except (MediarefError, OSError) as error:
-        parts.append(element("p", sentence(f"no pictures: the dataset can't be read: {error}"), class_="soft"))
+        parts.append(element("p", sentence(f"No pictures: the dataset can't be read: {error}"), class_="soft"))
     return joined(parts)
 
 
@@ -142,7 +140,7 @@ def _seen(log: Log, dataset: Dataset, seen: frozenset[str]) -> Iterator[str]:
         return
     yield element("h2", "Quality")
     if log.path is None:
-        yield element("p", sentence(f"only what the dataset shows: {log.why_not}"), class_="soft")
+        yield element("p", sentence(f"Only what the dataset shows: {log.why_not}"), class_="soft")
     settings = dataset.manifest.settings
     with closing(KeptLog(log.path or Path(), settings.opening)) as original:
         for number, entry in enumerate(shown):
@@ -158,12 +156,11 @@ def _seen(log: Log, dataset: Dataset, seen: frozenset[str]) -> Iterator[str]:
                     p1_db=None if report is None else report.psnr_p1_db,
                 )
             except MediarefError as error:
-                yield element("p", sentence(f"nothing to see: {error}"), class_="soft")
+                yield element("p", sentence(f"Nothing to see: {error}"), class_="soft")
     left_out = len(dataset.manifest.topics) - len(shown)
     if left_out:
-        yield element(
-            "p", f"And {text.plural(left_out, 'topic')} of better quality, which are not shown.", class_="soft"
-        )
+        words = f"{text.plural(left_out, 'topic')} of better quality not shown."
+        yield element("p", words, class_="soft")
 
 
 def _made(manifest: Manifest, report: Report) -> Iterator[tuple[str, str]]:
