@@ -15,7 +15,7 @@ import mediaref_tools as mrt
 from mediaref_tools.sample import make_sample
 
 OUT = Path(__file__).parent / "img" / "htmlreport.png"
-WIDTH, HEIGHT = 1000, 1480
+WIDTH, HEIGHT = 1000, 1390
 COLOURS = 200
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars", "--disable-sync",
          "--disable-background-networking", "--disable-component-update", "--disable-quic",

@@ -27,6 +27,7 @@ __all__ = [
     "log_notes",
     "loss_note",
     "losses",
+    "lost",
     "messages_compared",
     "proved",
     "reused_note",
@@ -115,10 +116,15 @@ def embedded_notes(topics: Iterable[TopicReport | TopicSummary]) -> list[str]:
     return [embedded_note(t.topic, t.embedded, t.frames, t.reason) for t in topics if t.embedded]
 
 
-def loss_note(loss: LossReport) -> str:
+def lost(loss: LossReport) -> str:
     """Something that a source claims and does not hold."""
     gone = "" if loss.messages is None else f" ({plural(loss.messages, 'message')} gone)"
-    return f"loss: {loss.where}: {loss.what}{gone}"
+    return f"{loss.where}: {loss.what}{gone}"
+
+
+def loss_note(loss: LossReport) -> str:
+    """The same, as one note among others."""
+    return f"loss: {lost(loss)}"
 
 
 def reused_note(segments: int) -> str:

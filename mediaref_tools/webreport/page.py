@@ -14,13 +14,12 @@ from mediaref_tools.proof.verification import Findings
 from mediaref_tools.report import Report, VerifyReport
 from mediaref_tools.webreport.markup import Markup, element, joined
 from mediaref_tools.webreport.paper import document
-from mediaref_tools.webreport.section import ARROW, Log, key_figures, section, sentence
+from mediaref_tools.webreport.section import ARROW, Log, key_figures, section
 from mediaref_tools.webreport.tables import bullets, figures, table
 
 __all__ = ["html_report"]
 
 _MOST_SEEN = 16  # topics with pictures, some hundred kB each
-_MOST_LINES = 100
 _NOT_COMPARED = "no log was given to compare with (--against LOG)"
 _FOOTER = "This page needs nothing but itself: keep it, or send it to somebody."
 _DELETED = "the log was deleted, once its dataset was proved against it again"
@@ -137,10 +136,12 @@ def _sizes(report: Report | BatchReport) -> str:
 
 def _box(kind: str, words: str, done: Sequence[str], lines: Sequence[str]) -> Markup:
     """A verdict: one sentence, what was done, and what is to be said of it."""
-    shown = [sentence(line) for line in lines[:_MOST_LINES]]
-    shown += [f"And {len(lines) - _MOST_LINES} more."] if len(lines) > _MOST_LINES else []
     headline, *rest = (f"{each[:1].upper()}{each[1:]}" for each in (words, *done))
-    parts = [element("p", f"{headline}.", class_="headline"), element("p", " · ".join(rest)), bullets(shown, kind)]
+    parts = [
+        element("p", f"{headline}.", class_="headline"),
+        element("p", " · ".join(rest)),
+        bullets(lines, kind),
+    ]
     return element("div", *parts, class_=f"verdict {kind}")
 
 

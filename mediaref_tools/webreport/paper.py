@@ -50,6 +50,7 @@ a { color: var(--link); }
 .verdict .notes { margin: 8px 0 0; }
 .verdict.warn { border-color: var(--warn); background: var(--warn-sheet); }
 .verdict.bad { border-color: var(--bad); background: var(--bad-sheet); }
+summary { cursor: pointer; color: var(--soft); margin-top: 4px; }
 .notes { margin: 0 0 12px; padding-left: 20px; }
 .notes li { margin: 2px 0; }
 .notes li::marker { color: var(--soft); }
@@ -89,7 +90,7 @@ figcaption { font-size: 14px; margin-bottom: 8px; }
 .axes .tick { color: var(--soft); font-variant-numeric: tabular-nums; }
 .axes .y { right: 100%; margin-right: 8px; transform: translateY(50%); }
 .axes .x { top: 100%; margin-top: 6px; transform: translateX(-50%); }
-.axes .line { left: 100%; margin-left: 8px; color: var(--soft); font-variant-numeric: tabular-nums; }
+.axes .line { left: 100%; margin-left: 12px; color: var(--soft); font-variant-numeric: tabular-nums; }
 .axes .under { transform: translateY(100%); }
 .axes .asked { color: var(--bad); }
 .axes .mark, .strip .number {

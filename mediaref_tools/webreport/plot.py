@@ -98,7 +98,7 @@ def psnr_plot(
         x, y = scale.x(int(times_ns[mark.frame])), scale.y(float(psnr_db[mark.frame]))
         labels.append(_label(mark.label, "mark", href=f"#{mark.target}", left=x, bottom=y))
     words = (f" · {each}" for each in _words(psnr_db, times_ns))
-    caption = joined([element("b", "PSNR over time"), " of luma, dB", *words])
+    caption = joined([element("b", "PSNR over time"), " of luma in dB, as the conversion measured it", *words])
     return element("figure", element("figcaption", caption), element("div", svg, *labels, class_="axes"), class_="plot")
 
 

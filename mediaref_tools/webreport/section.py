@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mediaref_tools import plaintext as text
 from mediaref_tools import sentences
+from mediaref_tools.conversion.coding import coding
 from mediaref_tools.dataset.dataset import Dataset
 from mediaref_tools.dataset.kept import KeptLog, KeptSource
 from mediaref_tools.dataset.manifest import Manifest
@@ -18,12 +19,11 @@ from mediaref_tools.report import KeptTopic, Report, TopicReport
 from mediaref_tools.times import iso_time
 from mediaref_tools.webreport.markup import Markup, element, joined
 from mediaref_tools.webreport.sheet import topic_sheet
-from mediaref_tools.webreport.tables import Figure, bars, bullets, facts, table
+from mediaref_tools.webreport.tables import Figure, bars, bullets, facts, sentence, table
 
-__all__ = ["ARROW", "Log", "key_figures", "section", "sentence"]
+__all__ = ["ARROW", "Log", "key_figures", "section"]
 
 ARROW = "→"
-_SHOWN = 100
 
 
 class Log(NamedTuple):
@@ -66,11 +66,6 @@ def key_figures(report: Report) -> list[Figure]:
     return found
 
 
-def sentence(line: str) -> str:
-    """A line with a full stop. No capital letter: it may begin with a topic's name."""
-    return line if line.endswith((".", ":")) else f"{line}."
-
-
 def section(log: Log, seen: frozenset[str]) -> Markup:
     """All that a page says of a log but the verdict. Never raises for what its files hold.
 
@@ -90,15 +85,13 @@ def section(log: Log, seen: frozenset[str]) -> Markup:
         rows = [(each.topic, each.reason or "", sentences.count_of(each.embedded, each.frames)) for each in embedded]
         parts += [element("h2", "Embedded with the original bytes"), table(headings, rows, words=2)]
     if report.losses:
-        lines = [sentences.loss_note(loss).removeprefix("loss: ") for loss in report.losses[:_SHOWN]]
-        more = len(report.losses) - _SHOWN
-        lines += [f"and {more} more: the report in JSON lists them all"] if more > 0 else []
+        lines = [sentences.lost(loss) for loss in report.losses]
         parts += [element("h2", "Lost before the conversion"), bullets(lines, "warn")]
     notes = [*report.warnings, *([sentences.reused_note(report.segments_reused)] if report.segments_reused else [])]
     if notes:
-        parts += [element("h2", "Good to know"), bullets(map(sentence, notes), "warn")]
+        parts += [element("h2", "Good to know"), bullets(notes, "warn")]
     try:
-        with open_dataset(report.out, exact_colours=True) as dataset:
+        with open_dataset(Path(report.out), exact_colours=True) as dataset:
             parts += _seen(log, dataset, seen)
             parts += [element("h2", "How it was made"), facts(_made(dataset.manifest, report))]
     except (MediarefError, OSError) as error:
@@ -136,15 +129,16 @@ def _seen(log: Log, dataset: Dataset, seen: frozenset[str]) -> Iterator[str]:
     """A heading, a plot and pictures of each topic that is to be seen."""
     topics: Mapping[str, TopicReport] = {topic.topic: topic for topic in log.report.topics}
     shown = [entry for entry in dataset.manifest.topics if entry.topic in seen]
-    if not shown:
+    if not dataset.manifest.topics:
         return
     yield element("h2", "Quality")
-    if log.path is None:
+    if shown and log.path is None:
         yield element("p", sentence(f"Only what the dataset shows: {log.why_not}"), class_="soft")
     settings = dataset.manifest.settings
     with closing(KeptLog(log.path or Path(), settings.opening)) as original:
         for number, entry in enumerate(shown):
             topic, report = dataset[entry.topic], topics.get(entry.topic)
+            budget = coding(settings, entry.topic).budget
             yield element("h3", entry.topic)
             try:
                 yield topic_sheet(
@@ -152,7 +146,7 @@ def _seen(log: Log, dataset: Dataset, seen: frozenset[str]) -> Iterator[str]:
                     dataset.start_ns,
                     original=None if log.path is None else KeptSource(original, entry.topic, topic),
                     anchor=f"{log.anchor}-topic-{number + 1}-frame",
-                    floor_db=settings.min_psnr_db,
+                    floor_db=None if budget is None else budget.min_psnr_db,
                     p1_db=None if report is None else report.psnr_p1_db,
                 )
             except MediarefError as error:

@@ -39,34 +39,25 @@ def topic_sheet(
     """
     psnr_db = topic.psnr_db
     indices = worst(psnr_db, topic.log_times_ns)
-    marks = [Mark(index, str(number), f"{anchor}-{number}") for number, index in enumerate(indices, 1)]
-    parts: list[str] = []
-    if indices:
-        times_ns = topic.log_times_ns - start_ns
-        parts.append(psnr_plot(times_ns, psnr_db, floor_db=floor_db, p1_db=p1_db, marks=marks))
-        words = "The worst frames" if len(indices) > 1 else "The worst frame"
-        words += ", worst first" + (", some time apart" if len(indices) > 1 else "")
-    else:
-        in_video = np.flatnonzero(topic.pts_ns >= 0)
-        indices = in_video[:1].tolist()
-        words = "The first frame in video"
-        parts.append(element("p", _exact(topic)))
     if not indices:
-        return joined(parts)
-    parts.append(element("h4", words))
-    numbers = iter(marks)
-    for index in indices:
-        mark = next(numbers, None)
-        parts.append(_strip(shot(topic, index, original), topic, start_ns, mark))
-    return joined(parts)
+        first = np.flatnonzero(topic.pts_ns >= 0)[:1].tolist()
+        strips = [_strip(shot(topic, index, original), topic, start_ns, None) for index in first]
+        return joined([element("p", _no_loss(topic)), *strips])
+    marks = [Mark(index, str(number), f"{anchor}-{number}") for number, index in enumerate(indices, 1)]
+    times_ns = topic.log_times_ns - start_ns
+    plot = psnr_plot(times_ns, psnr_db, floor_db=floor_db, p1_db=p1_db, marks=marks)
+    words = "The worst frames, worst first, some time apart" if len(marks) > 1 else "The worst frame"
+    strips = [_strip(shot(topic, mark.frame, original), topic, start_ns, mark) for mark in marks]
+    return joined([plot, element("h4", words), *strips])
 
 
-def _exact(topic: Topic) -> str:
-    if np.isposinf(topic.psnr_db).any():
-        return "Every frame in video is identical to its source: there is no loss to draw."
+def _no_loss(topic: Topic) -> str:
+    """Why there is no frame with a loss."""
     if not (topic.pts_ns >= 0).any():
         return "No frame is in video."
-    return "Nothing was measured."
+    if np.isposinf(topic.psnr_db).any():
+        return "Every frame in video is identical to its source: there is no loss to draw."
+    return "No frame's PSNR is known."
 
 
 def _strip(shown: Shot, topic: Topic, start_ns: int, mark: Mark | None) -> Markup:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mediaref_tools.plaintext import change, percent, size
+from mediaref_tools.plaintext import change, count, percent, size
 from mediaref_tools.report import TopicReport
 from mediaref_tools.webreport.markup import Markup, element, joined
 
-__all__ = ["Figure", "bars", "bullets", "facts", "figures", "table"]
+__all__ = ["Figure", "bars", "bullets", "facts", "figures", "sentence", "table"]
+
+
+_OPEN, _MOST = 8, 100  # lines of a list
 
 
 class Figure(NamedTuple):
@@ -39,10 +42,24 @@ def facts(rows: Iterable[tuple[str, str]]) -> Markup:
     return element("dl", *cells, class_="facts")
 
 
-def bullets(lines: Iterable[str], kind: str) -> Markup:
-    """A list of sentences; "" where there are none."""
-    items = [element("li", line) for line in lines]
-    return element("ul", *items, class_=f"notes {kind}") if items else Markup("")
+def bullets(lines: Sequence[str], kind: str) -> Markup:
+    """A list of sentences: the first ones, those behind them where somebody asks, and how many more; "" for none."""
+    shown, folded, left = lines[:_OPEN], lines[_OPEN:_MOST], len(lines) - _MOST
+    parts = [_list(shown, kind)] if shown else []
+    if folded:
+        words = f"and {count(len(lines) - _OPEN)} more"
+        ends = [f"{count(left)} more are not listed"] if left > 0 else []
+        parts.append(element("details", element("summary", words), _list([*folded, *ends], kind)))
+    return joined(parts)
+
+
+def _list(lines: Iterable[str], kind: str) -> Markup:
+    return element("ul", *(element("li", sentence(line)) for line in lines), class_=f"notes {kind}")
+
+
+def sentence(line: str) -> str:
+    """A line with a full stop. No capital letter: it may begin with a topic's name."""
+    return line if line.endswith((".", ":")) else f"{line}."
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> Markup:

@@ -149,6 +149,8 @@ def test_a_damaged_dataset_is_told_of(report: Report, tmp_path: Path) -> None:
     page = Page(mrt.html_report(found))
     assert "NOT as it should be." in page.words
     assert found.problems[0] in page.words
+    assert found.problems[-1] in page.words
+    assert "details" in page.tags
     assert "The frame can't be shown" in page.words
     assert frames(page, RIGHT, DECODED)
     told = Page(mrt.html_report(report.model_copy(update={"out": str(tmp_path / "gone"), "source": "gone.mcap"})))
@@ -189,6 +191,7 @@ def test_a_batch(tmp_path: Path) -> None:
         if entry.error:
             assert f"{entry.log} failed: {entry.error}" in page.words
     assert f"{batch.failed} of 4 logs failed." in page.words
+    assert "2 topics of better quality not shown." not in page.words
     assert [link for link in page.links if link.startswith("#log-") and link.count("-") == 1] == ["#log-1", "#log-2"]
     assert len(page.ids) == len(set(page.ids))
     again = mrt.convert_logs(logs[:1], tmp_path / "sets", delete_source=True)
@@ -208,3 +211,14 @@ def test_many_topics_have_numbers_and_the_worst_have_pictures(tmp_path: Path) ->
     assert shown == {topic.topic for topic in ranked[:16]}
     assert "2 topics of better quality not shown." in page.words
     assert all(f"{name} h264" in page.words for name in names)
+
+
+def test_of_many_logs_the_worst_topics_have_pictures(tmp_path: Path) -> None:
+    logs = []
+    for number in range(9):
+        (tmp_path / str(number)).mkdir()
+        messages = [*camera("/a", 2), *camera("/b", 2)]
+        logs.append(log_of(tmp_path / str(number), "mcap", messages).rename(tmp_path / f"{number}.mcap"))
+    page = Page(mrt.html_report(mrt.convert_logs(logs, tmp_path / "sets")))
+    assert len([alt for alt, _ in page.pictures if alt.endswith(DECODED)]) <= 16 * 4
+    assert page.words.count("of better quality not shown.") in (1, 2)
