@@ -42,7 +42,7 @@ lint: setup ## Check style
 
 types: setup ## Check types
 	$(BIN)/mypy
-	MYPYPATH=docs $(BIN)/mypy docs/generate.py docs/imagekinds.py docs/reference.py docs/examples
+	MYPYPATH=docs $(BIN)/mypy docs/generate.py docs/imagekinds.py docs/reference.py docs/screenshot.py docs/examples
 
 schemas: setup ## Write schemas/ anew from the models
 	$(PY) -m mediaref_tools.published schemas

@@ -44,6 +44,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "proof.verification.verify",
         "dataset.manifest.Settings",
         "dataset.manifest.Manifest",
+        "webreport.page.html_report",
         "report.Report",
         "report.VerifyReport",
         "conversion.batch.BatchReport",

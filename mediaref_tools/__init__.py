@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mediaref_tools.progress import Progress
     from mediaref_tools.proof.verification import verify
     from mediaref_tools.report import Report, VerifyReport
+    from mediaref_tools.webreport.page import html_report
     from mediaref_tools.windows import Window, Windows
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "convert_folder",
     "convert_logs",
     "decode_column",
+    "html_report",
     "open_dataset",
     "open_episode",
     "to_refs",
@@ -94,6 +96,7 @@ _WHERE = {
     "VerifyReport": "report",
     "convert": "conversion.conversion",
     "decode_column": "media.columns",
+    "html_report": "webreport.page",
     "open_dataset": "dataset.opening",
     "to_refs": "media.columns",
     "verify": "proof.verification",

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from mediaref_tools.conversion.batch import BatchReport
 from mediaref_tools.errors import ReportError
 from mediaref_tools.report import Report
+from mediaref_tools.sentences import losses
 
 __all__ = ["Check", "Conditions", "gate", "junit", "markdown", "read_report"]
 
@@ -98,19 +99,7 @@ def _checks(log: str, report: Report, conditions: Conditions) -> Iterator[Check]
             name = f"{topic.topic}: PSNR at least {conditions.min_psnr_db:g} dB"
             yield Check(log, name, f"its first percentile is {p1:.2f} dB" if below else "")
     if conditions.no_loss:
-        yield Check(log, "no loss", "; ".join(_losses(report)))
-
-
-def _losses(report: Report) -> Iterator[str]:
-    for kept in report.kept:
-        if not kept.asked:
-            yield f"{kept.topic} was kept ({kept.reason})"
-    for topic in report.topics:
-        if topic.embedded:
-            yield f"{topic.embedded} of {topic.frames} frames of {topic.topic} were embedded ({topic.reason})"
-    for loss in report.losses:
-        yield f"{loss.where}: {loss.what}"
-    yield from report.missed
+        yield Check(log, "no loss", "; ".join(losses(report)))
 
 
 def junit(checks: Iterable[Check]) -> str:

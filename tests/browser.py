@@ -1,4 +1,4 @@
-"""A Chromium for tests, which plays videos on a page of its own and tells the pixels that it shows."""
+"""A Chromium for tests: plays videos and tells the pixels that it shows, or opens a page and tells how that looks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tests.servers import FileServer
 
-__all__ = ["CHROMIUM", "seen"]
+__all__ = ["CHROMIUM", "Look", "opened", "seen"]
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 """The program, or None where there is none."""
@@ -72,6 +73,27 @@ async function show(name, times) {
 </script>
 """
 
+_FRAME = """<!doctype html>
+<title>frame</title>
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<iframe id="page" src="/framed.html" style="width: WIDTHpx; height: 3000px; border: 0"></iframe>
+<script>
+const frame = document.getElementById("page");
+frame.addEventListener("load", async () => {
+  const page = frame.contentDocument;
+  const pictures = [...page.images];
+  await Promise.allSettled(pictures.map(picture => picture.decode()));
+  const told = {
+    width: page.documentElement.scrollWidth,
+    pictures: pictures.map(picture => picture.naturalWidth),
+    background: frame.contentWindow.getComputedStyle(page.body).backgroundColor,
+  };
+  await fetch("/end", {method: "POST", body: JSON.stringify(told)});
+});
+</script>
+"""
+
 
 def seen(
     videos: Mapping[str, Path], seconds: Sequence[float], folder: Path, timeout: float = 180
@@ -87,12 +109,49 @@ def seen(
     Returns:
         By name (len(seconds), H, W, 3) uint8 RGB, or why it does not play.
     """
-    assert CHROMIUM is not None
     files = {f"/{name}": path.read_bytes() for name, path in videos.items()}
     page = _PAGE.replace("VIDEOS", json.dumps({name: list(seconds) for name in files}))
-    with FileServer({"/page.html": page.encode(), **files}) as server, (folder / "stderr").open("wb") as stderr:
+    with FileServer({"/page.html": page.encode(), **files}) as server:
+        _visit(server, folder, timeout)
+        return {name: _pixels(server.posted, name, len(seconds)) for name in videos}
+
+
+class Look(NamedTuple):
+    """How a page looks.
+
+    Attributes:
+        scroll_width: Of what is on it, in CSS pixels.
+        pictures: Natural width of each picture; 0 where it does not load.
+        background: Its colour, as CSS has it.
+        console: What the browser has to say of it: errors, and what its policy forbids.
+        requests: Paths that were asked for, in order.
+    """
+
+    scroll_width: int
+    pictures: list[int]
+    background: str
+    console: list[str]
+    requests: list[str]
+
+
+def opened(page: str, folder: Path, *, width: int, dark: bool = False, timeout: float = 120) -> Look:
+    """Open a page of `width` CSS pixels, in a frame of another that measures it: the page needs no script for that."""
+    frame = _FRAME.replace("WIDTH", str(width))
+    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    with FileServer({"/page.html": frame.encode(), "/framed.html": page.encode()}) as server:
+        told = _visit(server, folder, timeout, scheme, "--enable-logging=stderr", "--hide-scrollbars")
+        found = json.loads(server.posted["/end"])
+        console = [line for line in told.splitlines() if "CONSOLE" in line]
+        paths = [request.path for request in server.requests if request.method == "GET"]
+    return Look(found["width"], found["pictures"], found["background"], console, paths)
+
+
+def _visit(server: FileServer, folder: Path, timeout: float, *flags: str) -> str:
+    """Let Chromium open the server's `/page.html` until that posts `/end`; what it says on standard error."""
+    assert CHROMIUM is not None
+    with (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
-            [CHROMIUM, *_FLAGS, f"--user-data-dir={folder / 'profile'}", f"{server.url}/page.html"],
+            [CHROMIUM, *_FLAGS, *flags, f"--user-data-dir={folder / 'profile'}", f"{server.url}/page.html"],
             env={**os.environ, "HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -107,7 +166,7 @@ def seen(
         finally:
             process.terminate()
             process.wait(30)
-        return {name: _pixels(server.posted, name, len(seconds)) for name in videos}
+    return (folder / "stderr").read_text(errors="replace")
 
 
 def _pixels(posted: Mapping[str, bytes], name: str, count: int) -> NDArray[np.uint8] | str:

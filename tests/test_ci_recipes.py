@@ -96,11 +96,22 @@ def test_the_action_converts_gates_and_tells(tmp_path: Path) -> None:
     assert int(done.outputs["bytes-in"]) == log.stat().st_size
     assert int(done.outputs["bytes-out"]) == report["bytes_out"]
     assert (tmp_path / "datasets/one/manifest.json").is_file()
+    assert "html" not in done.outputs
+    assert not list(tmp_path.rglob("*.html"))
     assert (done.runner / "mediaref/junit.xml").read_text().count("<testcase") == 3
     for topic in report["topics"]:
         assert f"| {topic['frames']} | {topic['bytes_in']:,} | {topic['bytes_out']:,} |" in done.summary
     assert "Everything that was demanded holds." in done.summary
     assert not list(tmp_path.rglob("injected"))
+
+
+def test_the_action_keeps_a_page_where_one_is_wanted(tmp_path: Path) -> None:
+    make_sample(tmp_path / "a.mcap", container="mcap", seconds=1)
+    make_sample(tmp_path / "b.mcap", container="mcap", seconds=1)
+    done = ran(tmp_path, logs="a.mcap\nb.mcap", out="out", html="true")
+    assert done.failed is None, done.output
+    assert Path(done.outputs["html"]) == done.runner / "mediaref/report.html"
+    assert "Nothing was kept, embedded or lost." in Path(done.outputs["html"]).read_text("utf-8")
 
 
 def test_the_action_fails_where_a_demand_does_not_hold(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from typing import Final, NoReturn, cast
 import click
 
 from mediaref_tools.commands import exits
-from mediaref_tools.commands.text import one_line
 from mediaref_tools.errors import MediarefError, with_notes
+from mediaref_tools.plaintext import one_line
 
 __all__ = ["COMMANDS", "group", "main"]
 

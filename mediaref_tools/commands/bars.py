@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from mediaref_tools import progress
 from mediaref_tools.commands.consoles import error_console, shows_bars
-from mediaref_tools.commands.text import count, percent, size
+from mediaref_tools.plaintext import count, percent, size
 
 __all__ = ["Pace", "progress_bar"]
 

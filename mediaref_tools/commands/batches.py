@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from mediaref_tools.commands import text
+from mediaref_tools import plaintext as text
+from mediaref_tools import sentences
 from mediaref_tools.commands.consoles import error_console, output_console
-from mediaref_tools.commands.tables import Column, arrow, dot, notes, reused_note, show_table
+from mediaref_tools.commands.tables import Column, arrow, dot, notes, show_table
 
 if TYPE_CHECKING:
-    from mediaref_tools.conversion.batch import BatchEntry, BatchReport
+    from mediaref_tools.conversion.batch import BatchReport
     from mediaref_tools.report import Report
 
 __all__ = ["show_batch", "show_stays"]
@@ -19,24 +20,20 @@ def show_batch(report: BatchReport, *, quiet: bool) -> None:
     """Show what became of each log. Those that failed go to standard error, one line each, and are never silent."""
     if not quiet:
         console = output_console()
-        columns = [
-            Column("log", "name"),
-            Column("result", "word"),
-            Column("topics"),
-            Column("frames"),
-            Column("size"),
-            Column("ratio"),
-            Column("PSNR p1"),
-        ]
-        show_table(console, columns, [_row(entry, arrow(console)) for entry in report.logs])
+        kinds: dict[str, Literal["name", "word"]] = {"log": "name", "result": "word"}
+        columns = [Column(heading, kinds.get(heading, "figure")) for heading in sentences.BATCH_HEADINGS]
+        show_table(console, columns, [sentences.batch_cells(entry, arrow(console)) for entry in report.logs])
         console.print()
-        counts = [f"{report.converted} converted", f"{report.present} present before", f"{report.failed} failed"]
-        ratio = f" ({text.percent(report.bytes_out / report.bytes_in)})" if report.bytes_in else ""
-        sizes = f"{text.change(report.bytes_in, report.bytes_out, arrow(console))}{ratio}"
         took = text.duration(round(report.seconds * 1e9))
-        parts = [", ".join(counts), f"{text.plural(report.frames, 'reference')} proved", f"{sizes} in {took}"]
+        sizes = sentences.sizes(report.bytes_in, report.bytes_out, arrow(console))
+        parts = [
+            sentences.batch_counts(report),
+            f"{text.plural(report.frames, 'reference')} proved",
+            f"{sizes} in {took}",
+        ]
         console.print(f"{dot(console)} ".join(parts), soft_wrap=True)
-        notes(console, (f"{entry.log}: {_reasons(entry)}" for entry in report.logs if _reasons(entry)))
+        told = ((entry.log, sentences.log_notes(entry)) for entry in report.logs)
+        notes(console, (f"{log}: {'; '.join(lines)}" for log, lines in told if lines))
     notes(
         error_console(), (f"failed: {entry.log}: {text.one_line(entry.error)}" for entry in report.logs if entry.error)
     )
@@ -57,34 +54,3 @@ def show_stays(report: Report | BatchReport, stays: str | None) -> bool:
     lines = [f"not deleted: {log}: {text.one_line(why)}" for log, why in told if why]
     notes(error_console(), lines)
     return bool(lines)
-
-
-def _row(entry: BatchEntry, to: str) -> list[str]:
-    report = entry.report
-    if report is None:
-        return [entry.log, entry.state, "-", "-", "-", "-", "-"]
-    lowest = min((topic.psnr_p1_db for topic in report.topics if topic.psnr_p1_db is not None), default=None)
-    return [
-        entry.log,
-        entry.state,
-        text.count(len(report.topics)),
-        text.count(report.frames),
-        text.change(report.bytes_in, report.bytes_out, to),
-        text.percent(report.ratio),
-        "-" if lowest is None else f"{lowest:.1f}",
-    ]
-
-
-def _reasons(entry: BatchEntry) -> str:
-    """What was kept, embedded or lost, in short: `convert` of the one log says more."""
-    report = entry.report
-    if report is None:
-        return ""
-    parts = [reused_note(report.segments_reused)] if report.segments_reused else []
-    parts += ["deleted, once its dataset was proved against it again"] if entry.source_deleted else []
-    parts += [f"kept {topic.topic} ({topic.reason})" for topic in report.kept]
-    parts += [f"embedded {report.embedded} of {text.plural(report.frames, 'frame')}"] if report.embedded else []
-    parts += [f"missed: {line}" for line in report.missed]
-    parts += [f"loss: {loss.where}: {loss.what}" for loss in report.losses[:3]]
-    parts += [f"and {len(report.losses) - 3} more losses"] if len(report.losses) > 3 else []
-    return "; ".join(parts)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from mediaref_tools.commands import exits, text
+from mediaref_tools import plaintext as text
+from mediaref_tools.commands import exits
 from mediaref_tools.commands.params import BYTES, PATH
 
 __all__ = ["command"]

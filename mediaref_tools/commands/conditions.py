@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mediaref_tools.commands import text
+from mediaref_tools import plaintext as text
 from mediaref_tools.commands.params import PATH, amount
 
 if TYPE_CHECKING:

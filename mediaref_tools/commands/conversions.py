@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mediaref_tools.commands import text
+from mediaref_tools import plaintext as text
+from mediaref_tools import sentences
 from mediaref_tools.commands.consoles import echo_json, output_console
 from mediaref_tools.commands.tables import (
     Column,
     arrow,
     dot,
-    embedded_note,
-    kept_notes,
     loss_notes,
     notes,
-    reused_note,
     show_table,
     show_topics,
 )
@@ -32,21 +30,14 @@ def show_report(report: Report) -> None:
     if report.topics:
         show_topics(console, ((topic, topic.codec) for topic in report.topics), "codec")
         console.print()
-        proved = f"proved: {text.plural(report.frames, 'reference')}, {report.wrong} wrong, {report.missing} missing"
-    elif report.kept:
-        proved = f"no topic became video: all {text.plural(report.messages_out, 'message')} are as they were"
-    else:
-        proved = f"no image topics to convert: {text.plural(report.messages_out, 'message')} copied as they are"
-    sizes = (
-        f"{text.change(report.bytes_in, report.bytes_out, arrow(console))} "
-        f"({text.percent(report.ratio)}) in {text.duration(round(report.seconds * 1e9))}"
-    )
-    console.print(f"{proved}{dot(console)} {sizes}", soft_wrap=True)
-    notes(console, kept_notes(report.kept))
-    notes(console, (embedded_note(t.topic, t.embedded, t.frames, t.reason) for t in report.topics if t.embedded))
+    took = text.duration(round(report.seconds * 1e9))
+    sizes = f"{sentences.sizes(report.bytes_in, report.bytes_out, arrow(console))} in {took}"
+    console.print(f"{sentences.proved(report)}{dot(console)} {sizes}", soft_wrap=True)
+    notes(console, map(sentences.kept_note, report.kept))
+    notes(console, sentences.embedded_notes(report.topics))
     notes(console, loss_notes(report.losses))
     if report.segments_reused:
-        notes(console, [reused_note(report.segments_reused)])
+        notes(console, [sentences.reused_note(report.segments_reused)])
     notes(console, (f"missed: {line}" for line in report.missed))
     notes(console, (f"warning: {warning}" for warning in report.warnings))
 

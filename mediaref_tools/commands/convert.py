@@ -9,6 +9,7 @@ import click
 
 from mediaref_tools.commands import exits
 from mediaref_tools.commands.conditions import condition_options, settle
+from mediaref_tools.commands.files import check_place, write
 from mediaref_tools.commands.params import (
     H264_WORST_CRF,
     PATH,
@@ -16,6 +17,7 @@ from mediaref_tools.commands.params import (
     SECONDS,
     SHARD,
     TOPIC_CODEC,
+    html_option,
     json_option,
     overwrite_option,
     quiet_option,
@@ -109,6 +111,7 @@ __all__ = ["command"]
     "--dry-run", is_flag=True, help="Only show what would be done, and the size to expect; no --out is needed."
 )
 @click.option("--report", "report_file", metavar="FILE", type=PATH, help="Write what was done to FILE, as JSON.")
+@html_option("Write what was done to FILE, as one page of HTML with plots and the worst frames.")
 @json_option("Print what was done as JSON.")
 @overwrite_option("Replace the dataset at DIR, once the new one is whole.")
 @click.option(
@@ -150,6 +153,7 @@ def command(
     swap_rb: bool,
     dry_run: bool,
     report_file: Path | None,
+    html_file: Path | None,
     as_json: bool,
     overwrite: bool,
     resume: bool,
@@ -187,19 +191,16 @@ def command(
         raise click.UsageError("Missing option '--out'.")
     if dry_run and (len(inputs) > 1 or shard or delete_source or max_ratio is not None or no_loss or junit_file):
         raise click.UsageError("--dry-run is of one INPUT, and makes nothing that could be checked or deleted.")
-    if (
-        out is not None
-        and report_file is not None
-        and not report_file.parent.is_dir()
-        and out.resolve() != report_file.parent.resolve()
-    ):
-        raise click.BadParameter(f"there is no folder {str(report_file.parent)!r}.", param_hint="'--report'")
+    if dry_run and html_file:
+        raise click.UsageError("--dry-run makes nothing that a page of --html could show.")
+    check_place(report_file, "--report", made=out)
+    check_place(html_file, "--html", made=out)
 
     from mediaref_tools.commands.bars import progress_bar
     from mediaref_tools.commands.batches import show_batch, show_stays
-    from mediaref_tools.commands.consoles import echo_json, error_console, json_text, output_console
+    from mediaref_tools.commands.consoles import echo_json, error_console, output_console
     from mediaref_tools.commands.conversions import show_preview, show_report
-    from mediaref_tools.commands.files import write
+    from mediaref_tools.conversion import removal
     from mediaref_tools.conversion.batch import BatchReport, convert_log, convert_logs
     from mediaref_tools.conversion.conversion import convert
     from mediaref_tools.conversion.inputs import holds_logs
@@ -245,22 +246,17 @@ def command(
                 on_progress=on_progress,
             )
         elif delete_source:
-            made = convert_log(
-                inputs[0],
-                out,
-                on_progress,
-                settings=settings,
-                overwrite=overwrite,
-                resume=resume,
-                delete_source=True,
-            )
-            report, stays = made.report, made.stays
+            report = convert_log(
+                inputs[0], out, on_progress, settings=settings, overwrite=overwrite, resume=resume
+            ).report
+            _write(report, report_file, html_file)  # while the log's pictures are there to be shown
+            stays = removal.delete_source(inputs[0], out, report, on_progress)
         else:
             report = convert(
                 inputs[0], out, settings=settings, overwrite=overwrite, resume=resume, on_progress=on_progress
             )
-    if report_file is not None:
-        write("the dataset is made, but its report", report_file, json_text(report))
+    if stays is None:
+        _write(report, report_file, html_file)
     if as_json:
         echo_json(report)
     elif isinstance(report, BatchReport):
@@ -276,3 +272,14 @@ def command(
         click.get_current_context().exit(exits.FAILED)
     if not report.lossless or is_kept or not holds:
         click.get_current_context().exit(exits.INCOMPLETE)
+
+
+def _write(report: Report | BatchReport, report_file: Path | None, html_file: Path | None) -> None:
+    from mediaref_tools.commands.consoles import json_text
+
+    if report_file is not None:
+        write("the dataset is made, but its report", report_file, json_text(report))
+    if html_file is not None:
+        from mediaref_tools.webreport.page import html_report
+
+        write("the dataset is made, but its page", html_file, html_report(report))

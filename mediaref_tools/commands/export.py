@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from mediaref_tools.commands import exits, text
+from mediaref_tools import plaintext as text
+from mediaref_tools import sentences
+from mediaref_tools.commands import exits
 from mediaref_tools.commands.params import PATH, allow_option, json_option, overwrite_option, quiet_option, topic_option
 from mediaref_tools.plaintext import printable
 
@@ -109,7 +111,7 @@ def _time_ns(dataset: Dataset, value: str | None, option: str) -> int | None:
 
 def _show(report: ExportReport) -> None:
     from mediaref_tools.commands.consoles import output_console
-    from mediaref_tools.commands.tables import Column, dot, embedded_note, notes, show_table
+    from mediaref_tools.commands.tables import Column, dot, notes, show_table
 
     console = output_console()
     columns = [Column("topic", "name"), Column("folder", "name"), Column("frames"), Column("size")]
@@ -122,4 +124,5 @@ def _show(report: ExportReport) -> None:
         f"{printable(report.out)}",
         soft_wrap=True,
     )
-    notes(console, (embedded_note(one.topic, one.embedded, one.frames, None) for one in report.topics if one.embedded))
+    kept = (one for one in report.topics if one.embedded)
+    notes(console, (sentences.embedded_note(one.topic, one.embedded, one.frames, None) for one in kept))

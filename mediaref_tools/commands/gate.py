@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from mediaref_tools.commands import exits, text
+from mediaref_tools import plaintext as text
+from mediaref_tools.commands import exits
 from mediaref_tools.commands.conditions import condition_options, settle
 from mediaref_tools.commands.params import PATH, amount, quiet_option
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mediaref_tools.commands import exits, text
+from mediaref_tools import plaintext as text
+from mediaref_tools import sentences
+from mediaref_tools.commands import exits
 from mediaref_tools.commands.params import PATH, json_option
 
 if TYPE_CHECKING:
-    from mediaref_tools.dataset.manifest import Settings
     from mediaref_tools.summary import DatasetSummary, LogSummary, TopicSummary
 
 __all__ = ["command"]
@@ -113,28 +114,20 @@ def _show_dataset(dataset: DatasetSummary) -> None:
     from mediaref_tools.commands.consoles import output_console
     from mediaref_tools.commands.tables import (
         arrow,
-        embedded_note,
         fields,
-        kept_notes,
         loss_notes,
         notes,
         show_topics,
     )
 
     console = output_console()
-    source, settings = dataset.source, dataset.settings
-    ratio = "" if dataset.ratio is None else f" ({text.percent(dataset.ratio)})"
-    made = f"{settings.codec} to {settings.purpose}, {_aim(settings)}, gop {settings.gop}, {settings.record} records, "
-    made += f"segments of {text.duration(settings.segment_ns)}"
-    made += "".join(f", {one.glob} {one.codec}" for one in settings.topic_codecs)
-    made += f", depth {settings.depth}" if settings.depth else ""
-    made += ", debayered" if settings.debayer else ""
+    source = dataset.source
     rows = [
         ("dataset", dataset.path),
         ("source", f"{source.name} ({source.container}), {text.plural(source.messages, 'message')}"),
-        ("size", f"{text.change(source.bytes, dataset.bytes, arrow(console))}{ratio}"),
+        ("size", sentences.sizes(source.bytes, dataset.bytes, arrow(console))),
         *_times(source.start_ns, source.end_ns),
-        ("settings", made),
+        ("settings", sentences.settings_words(dataset.settings)),
         ("made by", f"{dataset.tool.name} {dataset.tool.version}"),
         ("log", f"{dataset.log}, {text.plural(dataset.messages, 'message')}"),
     ]
@@ -147,23 +140,12 @@ def _show_dataset(dataset: DatasetSummary) -> None:
         show_topics(console, ((topic, _video(topic)) for topic in dataset.topics), "video")
     if dataset.kept or dataset.losses or dataset.warnings or dataset.log_error:
         console.print()
-    notes(console, kept_notes(dataset.kept))
-    notes(console, (embedded_note(t.topic, t.embedded, t.frames, t.reason) for t in dataset.topics if t.embedded))
+    notes(console, map(sentences.kept_note, dataset.kept))
+    notes(console, sentences.embedded_notes(dataset.topics))
     notes(console, loss_notes(dataset.losses))
     notes(console, (f"warning: {warning}" for warning in dataset.warnings))
     if dataset.log_error:
         notes(console, [f"the rewritten log can't be read: {dataset.log_error}"])
-
-
-def _aim(settings: Settings) -> str:
-    """What quality or size was asked for."""
-    if settings.target_ratio is not None:
-        return f"at most {text.percent(settings.target_ratio)}"
-    floors = [f"PSNR of {settings.min_psnr_db:g} dB"] if settings.min_psnr_db is not None else []
-    floors += [f"SSIM of {settings.min_ssim:g}"] if settings.min_ssim is not None else []
-    if floors:
-        return f"at least {' and '.join(floors)}"
-    return "default crf" if settings.crf is None else f"crf {settings.crf}"
 
 
 def _video(topic: TopicSummary) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "TOPIC_CODEC",
     "allow_option",
     "amount",
+    "html_option",
     "json_option",
     "overwrite_option",
     "quiet_option",
@@ -189,6 +190,11 @@ def allow_option() -> Callable[[_Command], _Command]:
 def json_option(text: str) -> Callable[[_Command], _Command]:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+def html_option(text: str) -> Callable[[_Command], _Command]:
+    """`--html FILE`."""
+    return click.option("--html", "html_file", metavar="FILE", type=PATH, help=text)
 
 
 def quiet_option() -> Callable[[_Command], _Command]:

@@ -11,9 +11,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from mediaref_tools.commands.text import change, count, percent, plural, psnr
 from mediaref_tools.plaintext import printable
-from mediaref_tools.report import KeptTopic, LossReport, TopicReport
+from mediaref_tools.report import LossReport, TopicReport
+from mediaref_tools.sentences import TOPIC_HEADINGS, loss_note, topic_cells
 
 if TYPE_CHECKING:
     from mediaref_tools.summary import TopicSummary
@@ -22,9 +22,7 @@ __all__ = [
     "Column",
     "arrow",
     "dot",
-    "embedded_note",
     "fields",
-    "kept_notes",
     "loss_notes",
     "notes",
     "show_table",
@@ -73,18 +71,8 @@ def show_topics(console: Console, topics: Iterable[tuple[TopicReport | TopicSumm
         topics: Each with what is said of its video.
         heading: Of that.
     """
-    columns = [Column("topic", "name"), Column(heading, "name"), *map(Column, ("frames", "size", "ratio", "PSNR / p1"))]
-    rows = [
-        [
-            topic.topic,
-            video,
-            count(topic.frames),
-            change(topic.bytes_in, topic.bytes_out, arrow(console)),
-            percent(topic.bytes_out / topic.bytes_in) if topic.bytes_in else "-",
-            psnr(topic.psnr_mean_db, topic.psnr_p1_db),
-        ]
-        for topic, video in topics
-    ]
+    columns = [Column("topic", "name"), Column(heading, "name"), *map(Column, TOPIC_HEADINGS)]
+    rows = [[topic.topic, video, *topic_cells(topic, arrow(console))] for topic, video in topics]
     show_table(console, columns, rows)
 
 
@@ -123,37 +111,12 @@ def notes(console: Console, lines: Iterable[str]) -> None:
         console.print(Text(printable(line), style="yellow"), soft_wrap=True)
 
 
-def kept_notes(kept: Iterable[KeptTopic]) -> list[str]:
-    """Topics that stay as they were, each with its reason."""
-    return [f"kept {topic.topic} ({plural(topic.messages, 'message')}): {topic.reason}" for topic in kept]
-
-
-def embedded_note(topic: str, embedded: int, frames: int, reason: str | None) -> str:
-    """Frames of a topic that stay as they were, with the first one's reason."""
-    why = f": {reason}" if reason else ""
-    return f"embedded {count_of(embedded, frames)} of {topic} with the original bytes{why}"
-
-
-def reused_note(segments: int) -> str:
-    """What a conversion did not have to do, since an earlier run had done it."""
-    return f"resumed: an earlier run, which was stopped, had finished {plural(segments, 'segment')}"
-
-
-def count_of(part: int, whole: int) -> str:
-    """`3 of 60 frames`."""
-    return f"{part} of {plural(whole, 'frame')}"
-
-
 def loss_notes(losses: Sequence[LossReport]) -> list[str]:
     """What a source claims and does not hold; the first ten, and how many more."""
-    lines = [f"loss: {loss.where}: {loss.what}{_gone(loss.messages)}" for loss in losses[:_SHOWN_LOSSES]]
+    lines = [loss_note(loss) for loss in losses[:_SHOWN_LOSSES]]
     if len(losses) > _SHOWN_LOSSES:
         lines.append(f"and {len(losses) - _SHOWN_LOSSES} more losses: --json lists them all")
     return lines
-
-
-def _gone(messages: int | None) -> str:
-    return "" if messages is None else f" ({plural(messages, 'message')} gone)"
 
 
 def dot(console: Console) -> str:

@@ -1,4 +1,4 @@
-"""Image topics that stayed in the log as they were, read from there when they are first asked for."""
+"""Pictures that lie in a log, of topics that were kept or before they became video, read when they are asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,11 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.log import LogReader, Message, OpenOptions
 from mediaref_tools.plugins import open_log
 
-__all__ = ["KeptIndex", "KeptLog", "KeptSource"]
+__all__ = ["KeptIndex", "KeptLog", "KeptSource", "Timed"]
 
 
 class KeptLog:
-    """The dataset's log, opened when it is first needed, with what was said of it at its conversion.
+    """A dataset's log, or the one that it was made from, opened when first needed, with what its conversion was told.
 
     For one thread at a time: whoever holds `lock`.
     """
@@ -51,7 +51,7 @@ class KeptLog:
             try:
                 self._log = open_log(self.path, self._options)
             except MediarefError as error:
-                raise DatasetError(f"kept topics can't be read: {error}") from error
+                raise DatasetError(f"pictures in the log can't be read: {error}") from error
         return self._log
 
     def images(self, topic: str, start_ns: int | None = None, stop_ns: int | None = None) -> Iterator[Message]:
@@ -163,10 +163,22 @@ class KeptIndex:
         return [self._columns.facts[index] for index in indices.tolist()]
 
 
-class KeptSource:
-    """Frames of a kept topic. Any thread may ask; they take turns."""
+class Timed(Protocol):
+    """What knows when a topic's image messages were received."""
 
-    def __init__(self, kept: KeptLog, topic: str, index: KeptIndex) -> None:
+    @property
+    def log_times_ns(self) -> NDArray[np.int64]:
+        """(N,) int64, ascending."""
+        ...
+
+
+class KeptSource:
+    """Frames of a topic as they are in a log: of one that was kept, or in the log that a dataset was made from.
+
+    Any thread may ask; they take turns.
+    """
+
+    def __init__(self, kept: KeptLog, topic: str, index: Timed) -> None:
         self._kept, self._topic, self._index = kept, topic, index
         self._pictures = PictureReader()
 
@@ -191,9 +203,7 @@ class KeptSource:
             try:
                 self._pictures.into(self._kept.log.image(message), look, out, (height, width))
             except ImageError as error:
-                raise FrameError(
-                    f"{self._topic} frame {index} is kept as it was and can't be decoded: {error}"
-                ) from error
+                raise FrameError(f"{self._topic} frame {index} of the log can't be decoded: {error}") from error
 
     def close(self) -> None:
         """Nothing of its own stays open."""

@@ -11,8 +11,9 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 from mediaref_tools.errors import FrameError
+from mediaref_tools.plaintext import seconds_text
 from mediaref_tools.play.playback import Playback
-from mediaref_tools.play.stage import Stage, seconds_text
+from mediaref_tools.play.stage import Stage
 from mediaref_tools.play.terminal import HALF_BLOCK, message_box, wrap
 from mediaref_tools.times import iso_time
 

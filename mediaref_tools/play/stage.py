@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaref_tools.errors import MediarefError
-from mediaref_tools.plaintext import printable
+from mediaref_tools.plaintext import printable, seconds_text
 from mediaref_tools.play.terminal import Tile, grid, tile_lines, width_of
 from mediaref_tools.times import iso_time
 
 if TYPE_CHECKING:
     from mediaref_tools.dataset.topic import Topic
 
-__all__ = ["Stage", "label", "seconds_text"]
+__all__ = ["Stage", "label"]
 
 
 class Stage:
@@ -108,10 +108,3 @@ def label(topic: Topic, index: int, start_ns: int) -> list[str]:
         iso_time(time_ns),
         str(topic.status[index]) if pts_ns < 0 else f"pts {pts_ns}",
     ]
-
-
-def seconds_text(time_ns: int) -> str:
-    """A relative time to the millisecond, never later than it is: "+12.345 s"."""
-    sign = "-" if time_ns < 0 else "+"
-    ms = abs(time_ns) // 1_000_000
-    return f"{sign}{ms // 1000}.{ms % 1000:03d} s"

@@ -129,7 +129,7 @@ def read_packets(stream: av.VideoStream) -> Packets:
 
 
 def read_shown(container: InputContainer, stream: av.VideoStream) -> Packets:
-    """The packets of an open stream in the order in which they are shown, B-frames or not; then it is at its beginning."""
+    """The packets of an open stream in the order in which they are shown, B-frames or not. It ends at its beginning."""
     index = read_packets(stream)
     context: av.VideoCodecContext | None = stream.codec_context  # PyAV's types don't say that a damaged file has none
     if context is None or not context.has_b_frames:

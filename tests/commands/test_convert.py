@@ -97,7 +97,13 @@ def test_report_may_lie_in_the_dataset(mediaref: Run, sample_log: Path, out: Pat
 
 def test_report_that_cant_be_written(mediaref: Run, sample_log: Path, out: Path, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    done = mediaref("convert", sample_log, "--out", out, "--report", tmp_path / "folder")
+    refused = mediaref("convert", sample_log, "--out", out, "--report", tmp_path / "folder")
+    assert refused.returncode == 2
+    assert "is a folder" in refused.stderr
+    assert not out.exists()
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full to write to")
+    done = mediaref("convert", sample_log, "--out", out, "--report", "/dev/full")
     assert done.returncode == 1
     assert done.stderr.startswith("mediaref: the dataset is made, but ")
     assert done.stderr.count("\n") == 1

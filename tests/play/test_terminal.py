@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.dataset.dataset import Dataset
 from mediaref_tools.dataset.opening import open_dataset
-from mediaref_tools.plaintext import printable
-from mediaref_tools.play.stage import Stage, label, seconds_text
+from mediaref_tools.plaintext import printable, seconds_text
+from mediaref_tools.play.stage import Stage, label
 from mediaref_tools.play.terminal import (
     RAMP,
     Tile,

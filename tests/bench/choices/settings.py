@@ -58,11 +58,11 @@ def choices() -> Iterator[Choice]:
         yield x264(f"veryfast, AQ, GOP {gop}", gop=gop, params=AQ)
     for gop in (10, 15):
         yield x264(f"veryfast, AQ, cheap, GOP {gop}", gop=gop, params=f"{AQ}:{CHEAP}")
-    yield x264(f"veryfast, AQ, no CABAC, GOP 10", gop=10, params=f"{AQ}:cabac=0")
-    yield x264(f"veryfast, AQ, no deblocking, GOP 10", gop=10, params=f"{AQ}:no-deblock=1")
+    yield x264("veryfast, AQ, no CABAC, GOP 10", gop=10, params=f"{AQ}:cabac=0")
+    yield x264("veryfast, AQ, no deblocking, GOP 10", gop=10, params=f"{AQ}:no-deblock=1")
     for frames in (1, 3, 7):
         yield x264(f"veryfast, AQ, GOP 16, {frames} B", gop=16, b_frames=frames, params=f"{AQ}:b-adapt=0")
-    yield x264(f"veryfast, AQ, cheap, GOP 16, 3 B", gop=16, b_frames=3, params=f"{AQ}:b-adapt=0:{CHEAP}")
+    yield x264("veryfast, AQ, cheap, GOP 16, 3 B", gop=16, b_frames=3, params=f"{AQ}:b-adapt=0:{CHEAP}")
     for preset in ("faster", "medium"):
         yield x264(f"{preset}, AQ, GOP 60", preset, 60, params=AQ)
     yield x264("medium, GOP 60, 3 B", "medium", 60, 3)

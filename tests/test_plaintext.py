@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaref_tools.commands import text
+from mediaref_tools import plaintext as text
 from mediaref_tools.plaintext import printable
 
 
