@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.log import LogReader, Message, OpenOptions
 from mediaref_tools.plugins import open_log
 
-__all__ = ["KeptIndex", "KeptLog", "KeptSource"]
+__all__ = ["KeptIndex", "KeptLog", "KeptSource", "Timed"]
 
 
 class KeptLog:
@@ -80,11 +80,12 @@ class KeptIndex:
     The log is gone through once, when anything but the number of frames is first asked for.
     """
 
-    def __init__(self, kept: KeptLog, topic: str, frames: int) -> None:
+    def __init__(self, kept: KeptLog, topic: str, frames: int | None) -> None:
+        """`frames` is how many the manifest says there are; None where there is none, as of a log not converted."""
         self._kept, self._topic, self._frames = kept, topic, frames
 
     def __len__(self) -> int:
-        return self._frames
+        return len(self._columns.facts) if self._frames is None else self._frames
 
     @cached_property
     def _columns(self) -> _Columns:
@@ -107,7 +108,7 @@ class KeptIndex:
             sizes.append(picture_size(image))
             told = picture_facts(image)
             facts.append(known.setdefault(told, told))
-        if len(rows) != self._frames:
+        if self._frames is not None and len(rows) != self._frames:
             raise DatasetError(
                 f"log holds {len(rows)} images of {self._topic}, the manifest says {self._frames}: {self._kept.path}"
             )
@@ -163,10 +164,20 @@ class KeptIndex:
         return [self._columns.facts[index] for index in indices.tolist()]
 
 
+class Timed(Protocol):
+    """What tells when each frame of a topic was logged."""
+
+    @property
+    def log_times_ns(self) -> NDArray[np.int64]:
+        """(N,) int64, ascending."""
+        ...
+
+
 class KeptSource:
     """Frames of a kept topic. Any thread may ask; they take turns."""
 
-    def __init__(self, kept: KeptLog, topic: str, index: KeptIndex) -> None:
+    def __init__(self, kept: KeptLog, topic: str, index: Timed) -> None:
+        """`index` tells the log time of each frame: the topic's own, or that of a dataset made of the same log."""
         self._kept, self._topic, self._index = kept, topic, index
         self._pictures = PictureReader()
 
