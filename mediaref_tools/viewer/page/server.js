@@ -1,0 +1,58 @@
+// What the server is asked. Paths are relative: they lie under the key in the page's own address.
+
+export class ServerError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function ask(path, signal) {
+  let answer;
+  try {
+    answer = await fetch(path, {signal});
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError(0, "the viewer does not answer");
+  }
+  if (answer.ok) return answer;
+  let message = `${answer.status} ${answer.statusText}`;
+  try {
+    message = (await answer.json()).error;
+  } catch {
+    // Not ours: the status has to do.
+  }
+  throw new ServerError(answer.status, message);
+}
+
+export async function session() {
+  return (await ask("api/session")).json();
+}
+
+// Asks about one session: what is replaced is another one.
+export class Server {
+  constructor(number) {
+    this.base = `api/${number}`;
+  }
+
+  async column(kind, id) {
+    const bytes = await (await ask(`${this.base}/${kind}/${id}`)).arrayBuffer();
+    return new ({times: Float64Array, marks: Uint8Array, psnr: Float32Array}[kind])(bytes);
+  }
+
+  // A frame's picture, and its label, which comes with it.
+  async frame(id, index, variant, signal) {
+    const answer = await ask(`${this.base}/frame/${id}/${index}?${variant}`, signal);
+    const label = JSON.parse(answer.headers.get("X-Mediaref-Frame"));
+    const picture = await createImageBitmap(await answer.blob());
+    return {picture, label};
+  }
+
+  async about(what, id, index, query = "") {
+    return (await ask(`${this.base}/${what}/${id}/${index}${query}`)).json();
+  }
+
+  png(id, index) {
+    return `${this.base}/png/${id}/${index}`;
+  }
+}
