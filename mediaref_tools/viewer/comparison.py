@@ -52,7 +52,7 @@ def difference(source: NDArray[Any], decoded: NDArray[Any]) -> NDArray[Any]:
     if source.dtype == np.float32:
         hole = np.isnan(source) != np.isnan(decoded)
         return np.asarray(np.where(hole, np.float32(65.535), np.abs(source - decoded)))
-    return np.abs(source.astype(np.int32) - decoded).astype(np.uint16)
+    return np.asarray(np.abs(source.astype(np.int32) - decoded), np.uint16)
 
 
 def original(dataset: Dataset, against: Path | None) -> KeptLog | None:

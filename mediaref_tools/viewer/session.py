@@ -90,6 +90,11 @@ class Session:
         return self.source.identity() != self.identity
 
     @property
+    def log_start_ns(self) -> int:
+        """The log time from which people count: the log's, not its pictures'."""
+        return self._dataset.start_ns
+
+    @property
     def start_ns(self) -> int:
         """The log time of the first frame of all."""
         if self._start_ns is None:

@@ -36,6 +36,11 @@ class Viewer:
         """Where it listens."""
         return int(self._server.server_address[1])
 
+    @property
+    def start_ns(self) -> int:
+        """The log time at which the log begins, as far as is known."""
+        return self._server.session().log_start_ns
+
     def wait(self) -> None:
         """Return when another thread closes it; a signal's handler may raise out of it."""
         # In steps: without them, no signal would get through on every platform.
