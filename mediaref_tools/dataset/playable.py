@@ -14,6 +14,7 @@ from mediaref_tools.dataset.dataset import Dataset
 from mediaref_tools.dataset.frameindex import NO_STAMP
 from mediaref_tools.dataset.framesource import MediaSource
 from mediaref_tools.dataset.kept import KeptIndex, KeptLog, KeptSource
+from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.opening import location, open_dataset
 from mediaref_tools.dataset.refindex import TABLE_SUFFIXES, Found, RefIndex
 from mediaref_tools.dataset.topic import Topic
@@ -53,10 +54,13 @@ def open_playable(
         return open_dataset(place, allow=allow, threads=threads)
     if not os.path.lexists(place):
         raise LogNotFound(f"no such file or folder: {path}")
-    if place.suffix not in TABLE_SUFFIXES and claimed(place):
-        return _log(Path(path), again, allow, threads)
-    if place.is_dir() or place.suffix in TABLE_SUFFIXES:
+    # A dataset first: its folder holds a log, which may make a rosbag2 of it.
+    if (place / MANIFEST).exists() or place.suffix in TABLE_SUFFIXES:
         return open_dataset(place, allow=allow, threads=threads)
+    if claimed(place):
+        return _log(Path(path), again, allow, threads)
+    if place.is_dir():
+        return open_dataset(place, allow=allow, threads=threads)  # which says what it lacks
     return _video(Path(path), again, threads)
 
 

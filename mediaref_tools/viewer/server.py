@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -35,6 +36,7 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _FRAME: Final = re.compile(r"(frame|ref|value|range|png)/(\d{1,9})/(\d{1,12})")
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^][:/@]+)(?::\d{1,5})?")
 _COLUMN: Final = re.compile(r"(times|marks|psnr)/(\d{1,9})")
 _KEPT: Final = "private, max-age=3600, immutable"  # a path names a session and a frame: it never means another one
 
@@ -77,6 +79,7 @@ class Server(ThreadingHTTPServer):
         self._old: list[Session] = []
         self.token = secrets.token_urlsafe(16)
         self.page = _page()
+        self._connections: set[socket.socket] = set()
         try:
             super().__init__((host, port), _Handler)
         except BaseException:
@@ -100,6 +103,9 @@ class Server(ThreadingHTTPServer):
         self.shutdown()
         self._thread.join()
         self.server_close()
+        for connection in tuple(self._connections):  # a page's next question would be answered
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for session in (*self._old, self._session):
             session.close()
 
@@ -120,8 +126,21 @@ class Server(ThreadingHTTPServer):
 
     def admits(self, host: str) -> bool:
         """Whether a request's Host is a name of ours: else another site's name was made to lead here."""
-        name = urlsplit(f"//{host}").hostname or ""
+        match = _HOST.fullmatch(host.lower())
+        if match is None:
+            return False
+        name = match[1].strip("[]")
         return self._any_host or name in self._hosts or _is_loopback(name)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection: browsers keep theirs open."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, *_: object) -> None:
         """A page that went away is no error; what else fails is answered."""

@@ -160,7 +160,7 @@ class Session:
         marks = np.where(topic.keyframes, _KEYFRAME, 0).astype(np.uint8)
         if len(topic.refs):
             uris = topic.refs.uris
-            marks[topic.pts_ns < 0] |= EMBEDDED
+            marks[topic.status == "embedded"] |= EMBEDDED
             marks[1:][(uris[1:] != uris[:-1]) & (topic.pts_ns[1:] >= 0)] |= SEGMENT
         return marks.tobytes()
 

@@ -75,7 +75,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
     def opener(path: Path, *, hash: str = "", width: int = 1100, height: int = 800, **settings: object) -> Page:  # noqa: A002
         viewer = view(path, **settings)  # type: ignore[arg-type]
-        context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark")
         page = Page(viewer, context, hash)
         opened.append(page)
         return page

@@ -64,7 +64,7 @@ export class Lanes {
     if (this.names.childElementCount !== shown.length || this.drawnFor !== shown.map(topic => topic.id).join()) {
       this.drawnFor = shown.map(topic => topic.id).join();
       this.names.replaceChildren(...shown.map(topic => {
-        const button = element("button", {type: "button", class: "lane-name", title: `Select ${topic.name}`, tabindex: "-1"}, topic.name);
+        const button = element("button", {type: "button", class: "lane-name", title: `Select ${topic.name}`, tabindex: "-1"}, element("bdi", {dir: "ltr"}, topic.name));
         button.addEventListener("click", () => this.page.select(topic));
         return button;
       }));
@@ -108,16 +108,17 @@ export class Lanes {
   }
 
   #marks(context, topic, edges, top, height, pad, colours, ratio) {
-    for (const [kind, name] of [[EMBEDDED, "embedded"], [SEGMENT, "segment"]]) {
-      topic.special ??= {};
-      topic.special[name] ??= Array.from(topic.marks.keys()).filter(index => topic.marks[index] & kind);
-      context.fillStyle = colours[name];
-      const [from, to] = this.span;
-      for (const index of topic.special[name]) {
-        const x = Math.floor((topic.times[index] - from) / (to - from) * context.canvas.width);
-        if (x < 0 || x >= context.canvas.width) continue;
-        if (name === "embedded") context.fillRect(x, top + pad, Math.max(2, Math.round(ratio)), height - 2 * pad);
-        else context.fillRect(x, top, Math.max(2, Math.round(1.5 * ratio)), height);
+    const wide = Math.max(2, Math.round(1.5 * ratio));
+    for (let x = 0; x < context.canvas.width; x++) {
+      let marks = 0;
+      for (let index = edges[x]; index < edges[x + 1]; index++) marks |= topic.marks[index];
+      if (marks & EMBEDDED) {
+        context.fillStyle = colours.embedded;
+        context.fillRect(x, top + pad, wide, height - 2 * pad);
+      }
+      if (marks & SEGMENT) {
+        context.fillStyle = colours.segment;
+        context.fillRect(x, top, wide, height);
       }
     }
   }
@@ -182,7 +183,7 @@ export class Lanes {
     const index = topic.indexAt(now);
     const psnr = topic.psnr && index >= 0 ? topic.psnr[index] : NaN;
     const quality = Number.isNaN(psnr) ? "" : Number.isFinite(psnr) ? ` · ${psnr.toFixed(1)} dB` : " · identical";
-    say(this.tip, `${clockText(now)} · ${topic.name} ${index < 0 ? "–" : index}${quality}`);
+    say(this.tip, `${clockText(now)} · ${topic.name} ${index < 0 ? "-" : index}${quality}`);
     const box = this.strip.getBoundingClientRect();
     const left = Math.min(Math.max(event.clientX - box.left - this.tip.offsetWidth / 2, 0), Math.max(0, box.width - this.tip.offsetWidth));
     this.tip.style.transform = `translateX(${left}px)`;

@@ -41,7 +41,7 @@ export class Tile {
     this.value = element("div", {class: "value mono", hidden: true});
     this.sides = element("div", {class: "sides", hidden: true}, ...["source", "decoded", "difference ×8"].map(name => element("span", {}, name)));
     this.stage = element("div", {class: "stage"}, this.canvas, this.message, this.sides, this.overlay, this.value);
-    this.name = element("span", {class: "name", title: topic.name}, topic.name);
+    this.name = element("span", {class: "name", title: topic.name}, element("bdi", {dir: "ltr"}, topic.name));
     this.place = element("span", {class: "mono dim place"});
     this.compare = topic.compare
       ? element("button", {type: "button", class: "small", title: "Decoded, source, difference, all three (d)", "aria-label": `${topic.name}: compare with the source`}, "decoded")
@@ -178,7 +178,7 @@ export class Tile {
       this.overlay.replaceChildren();
     }
     this.node.dataset.pending = false;
-    say(this.place, index === null ? `–/${this.topic.frames}` : `${index}/${this.topic.frames}`);
+    say(this.place, index === null ? `-/${this.topic.frames}` : `${index}/${this.topic.frames}`);
   }
 
   #unhover() {
