@@ -33,7 +33,7 @@ def counter_times_ns() -> list[int]:
     rng = np.random.default_rng(7)
     steps = 33_333_333 + rng.integers(-8_000_000, 8_000_000, COUNT)
     steps[40], steps[90], steps[150], steps[220] = 5_000_000, 0, 180_000_000, 1_300_000_000
-    return (START_NS + 1_345_678 + np.cumsum(steps)).tolist()
+    return [int(time_ns) for time_ns in START_NS + 1_345_678 + np.cumsum(steps)]
 
 
 def messages() -> list[SampleMessage]:

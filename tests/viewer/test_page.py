@@ -75,7 +75,7 @@ def test_all_can_be_reached_by_tab(open_page: OpenPage, dataset: Path) -> None:
     assert {COUNTER, RIGHT, DEPTH} <= names
     unnamed = page.run(
         """() => [...document.querySelectorAll("button, input, select, canvas[role]")]
-          .filter(e => !e.getAttribute("aria-label") && !e.textContent.trim() && !e.closest("label")?.textContent.trim())
+          .filter(e => !e.getAttribute("aria-label") && !e.textContent.trim() && !e.closest("label")?.textContent)
           .map(e => e.outerHTML)"""
     )
     assert unnamed == []
@@ -180,6 +180,7 @@ def test_pixel_values_zoom_and_pan(open_page: OpenPage, dataset: Path) -> None:
         page.page.wait_for_timeout(200)
     zoomed = tile.locator("canvas").bounding_box()
     assert zoomed is not None
+    assert box is not None
     assert zoomed["width"] > 2 * box["width"]
     page.page.mouse.down()
     page.page.mouse.move(400, 300, steps=4)
