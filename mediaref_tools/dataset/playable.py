@@ -46,7 +46,13 @@ def open_playable(
     Raises:
         LogNotFound: Nothing is there, or it is nothing that is known.
         DatasetError: It holds no pictures.
-        LogError, MediaError: It can't be read.
+        LogError: It is a log that can't be read.
+
+    Examples:
+        >>> with mrt.open_playable("drive.mcap") as log:  # as it was recorded
+        ...     camera = log["/camera/left/image_raw/compressed"]
+        ...     print(len(camera), camera[0].data.shape, camera.status[0])
+        120 (480, 640, 3) kept
     """
     place = location(path)
     again = partial(open_playable, place, allow=allow, threads=threads)

@@ -24,7 +24,8 @@ class Page {
     const columns = await Promise.all(session.topics.map(about => this.server.column("times", about.id)));
     this.topics = session.topics.map((about, at) => new Topic(about, columns[at]));
     this.tiles = this.topics.map(topic => new Tile(topic, this.feeds.add(topic), this));
-    for (const tile of this.tiles) tile.feed.onPicture = () => this.draw();
+    // While it plays, the next turn draws it: one layout a turn.
+    for (const tile of this.tiles) tile.feed.onPicture = () => { if (!this.clock.playing) this.draw(); };
     $("grid").append(...this.tiles.map(tile => tile.node));
     if (!this.topics.some(topic => topic.frames)) this.nothing();
     this.selectedTile = this.tiles[0] ?? null;

@@ -10,6 +10,7 @@ export class Lanes {
   // `page` is what lanes need of it: clock, select(topic), drag(on).
   constructor(node, topics, page) {
     Object.assign(this, {node, topics, page});
+    this.width = 0;
     this.span = [0, page.clock.durationNs]; // what of the log is in view
     this.names = element("div", {class: "lane-names"});
     this.canvas = element("canvas", {"aria-hidden": "true"});
@@ -48,7 +49,7 @@ export class Lanes {
 
   place(ns) {
     const [from, to] = this.span;
-    return (ns - from) / (to - from) * this.strip.clientWidth;
+    return (ns - from) / (to - from) * this.width; // as it was drawn: to ask would be a layout a turn
   }
 
   time(clientX) {
@@ -60,6 +61,7 @@ export class Lanes {
   draw() {
     const shown = this.topics.filter(topic => topic.shown);
     const [width, height] = [this.strip.clientWidth, Math.max(1, shown.length) * LANE];
+    this.width = width;
     if (!width) return;
     if (this.names.childElementCount !== shown.length || this.drawnFor !== shown.map(topic => topic.id).join()) {
       this.drawnFor = shown.map(topic => topic.id).join();
