@@ -6,8 +6,9 @@ import json
 import re
 import secrets
 import socket
+import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +36,9 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_FRAME: Final = re.compile(r"(frame|ref|value|range|png)/(\d{1,9})/(\d{1,12})")
+_FRAME: Final = re.compile(r"(frame|run|ref|value|range|png)/(\d{1,9})/(\d{1,12})")
+_LONGEST_RUN: Final = 16
+_LENGTH: Final = struct.Struct("<I")
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^][:/@]+)(?::\d{1,5})?")
 _COLUMN: Final = re.compile(r"(times|marks|psnr)/(\d{1,9})")
 _KEPT: Final = "private, max-age=3600, immutable"  # a path names a session and a frame: it never means another one
@@ -254,6 +257,25 @@ def _frame(session: Session, what: str, number: int, index: int, query: Mapping[
     )
     if wanted.side not in ("decoded", "source", "difference", "all"):
         raise FrameError(f"no side {wanted.side[:80]!r} of a frame: expected decoded, source, difference or all")
+    if what == "run":
+        count, stride = int(query.get("n", "1")), int(query.get("stride", "1"))
+        if not (1 <= count <= _LONGEST_RUN and stride >= 1):
+            raise ValueError(f"a run of {count} frames, each {stride}th: expected 1 to {_LONGEST_RUN}, and at least 1")
+        run = range(index, len(pictures.topic), stride)[:count]
+        parts = [part for each in run for part in _part(session, number, each, wanted)]
+        return _Answer(b"".join(parts), "application/octet-stream", {"Cache-Control": _KEPT})
     jpeg = pictures.jpeg(index, wanted)
     label = json.dumps(session.label(number, index), separators=(",", ":"))
     return _Answer(jpeg, "image/jpeg", {"Cache-Control": _KEPT, "X-Mediaref-Frame": label})
+
+
+def _part(session: Session, number: int, index: int, wanted: Wanted) -> Iterator[bytes]:
+    """A frame of a run: its label, then its picture, each after its length; {"index", "error"} and none if it fails."""
+    label: dict[str, Any]
+    try:
+        jpeg, label = session.topic(number).jpeg(index, wanted), session.label(number, index)
+    except MediarefError as error:
+        jpeg, label = b"", {"index": index, "error": str(error)}
+    for part in (json.dumps(label, separators=(",", ":")).encode(), jpeg):
+        yield _LENGTH.pack(len(part))
+        yield part

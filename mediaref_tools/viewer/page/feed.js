@@ -1,7 +1,7 @@
 // Gets a topic's pictures: the one that is due first, then those around it. A few are held.
 
-const HELD_BYTES = 96e6; // of all topics
-const AT_ONCE = 2; // of one topic
+const HELD_BYTES = 192e6; // of all topics
+const AT_ONCE = 2; // questions of one topic
 const IN_ALL = 5; // of all topics: browsers open six connections to a host
 
 export class Feeds {
@@ -25,10 +25,10 @@ export class Feeds {
     for (const ahead of [false, true]) {
       for (let i = 0; i < count && this.asked < IN_ALL; i++) {
         const feed = this.feeds[(this.turn + i) % count];
-        const index = feed.next(ahead);
-        if (index === null) continue;
+        const run = feed.next(ahead);
+        if (run === null) continue;
         this.turn = (this.turn + i + 1) % count;
-        feed.ask(index);
+        feed.ask(run);
       }
     }
   }
@@ -41,24 +41,30 @@ export class Feed {
     this.held = new Map(); // index -> {picture, label}
     this.failed = new Map(); // index -> message
     this.inFlight = new Map(); // index -> AbortController
+    this.questions = 0;
+    this.bytes = 1e6;
+    this.shown = -1;
     this.target = -1;
     this.around = [];
+    this.series = null;
     this.variant = "";
     this.latencyMs = 30;
     this.onPicture = () => {};
   }
 
-  // What is to be shown, and what may be next. -1 is nothing.
-  want(index, around) {
+  // What is on screen now, what is to be asked for, and what may be next; -1 is nothing. While playing, `series` is what comes: {stride, count}.
+  want(shown, index, around, series = null) {
+    this.shown = shown;
     this.target = index;
     this.around = around;
+    this.series = series;
   }
 
   // Pictures of another size, range or side are other pictures.
   setVariant(variant) {
     if (variant === this.variant) return;
     this.variant = variant;
-    for (const controller of this.inFlight.values()) controller.abort();
+    for (const controller of new Set(this.inFlight.values())) controller.abort();
     this.clear();
   }
 
@@ -68,35 +74,63 @@ export class Feed {
     this.failed.clear();
   }
 
+  // What to ask for now: {first, count, stride}, or null.
   next(ahead) {
-    if (!this.variant || this.inFlight.size >= AT_ONCE) return null;
-    if (this.#wants(this.target)) return this.target;
-    if (!ahead || this.inFlight.size) return null;
-    return this.around.find(index => this.#wants(index)) ?? null;
+    if (!this.variant || this.questions >= AT_ONCE) return null;
+    if (this.series) return this.#nextOfSeries(ahead);
+    if (this.#wants(this.target)) return {first: this.target, count: 1, stride: 1};
+    if (!ahead || this.questions) return null;
+    const index = this.around.find(each => this.#wants(each));
+    return index === undefined ? null : {first: index, count: 1, stride: 1};
+  }
+
+  // Whole runs: a question for each frame would spend its time on the way.
+  #nextOfSeries(ahead) {
+    const {stride, count} = this.series;
+    let first = this.target;
+    let at = 0;
+    while (at < count && !this.#wants(first)) {
+      first += stride;
+      at++;
+    }
+    if (at >= (ahead ? count / 2 : 1)) return null;
+    let length = 0;
+    while (length < count && this.#wants(first + length * stride)) length++;
+    return length ? {first, count: length, stride} : null;
   }
 
   #wants(index) {
     return index >= 0 && index < this.topic.frames && !this.held.has(index) && !this.inFlight.has(index) && !this.failed.has(index);
   }
 
-  async ask(index) {
+  async ask({first, count, stride}) {
     const controller = new AbortController();
     const variant = this.variant;
+    const {server} = this.feeds;
     const began = performance.now();
-    this.inFlight.set(index, controller);
+    const indices = Array.from({length: count}, (_, at) => first + at * stride);
+    for (const index of indices) this.inFlight.set(index, controller);
     this.feeds.asked++;
+    this.questions++;
     try {
-      const found = await this.feeds.server.frame(this.topic.id, index, variant, controller.signal);
+      const found = count > 1
+        ? await server.run(this.topic.id, first, count, stride, variant, controller.signal)
+        : [await server.frame(this.topic.id, first, variant, controller.signal)];
       this.latencyMs += 0.2 * (performance.now() - began - this.latencyMs);
-      if (variant === this.variant) this.#hold(index, found); else found.picture.close();
+      for (const frame of found) {
+        if (frame.label.error) this.failed.set(frame.label.index, frame.label.error);
+        else if (variant === this.variant) this.#hold(frame.label.index, frame);
+        else frame.picture.close();
+      }
     } catch (error) {
       if (error.name !== "AbortError" && variant === this.variant) {
         if (error.status === 0 || error.status === 410) this.feeds.onFailure(error);
-        this.failed.set(index, error.message);
+        for (const index of indices) this.failed.set(index, error.message);
       }
     } finally {
-      if (this.inFlight.get(index) === controller) this.inFlight.delete(index);
+      for (const index of indices) if (this.inFlight.get(index) === controller) this.inFlight.delete(index);
       this.feeds.asked--;
+      this.questions--;
       this.onPicture();
       this.feeds.pump();
     }
@@ -105,15 +139,19 @@ export class Feed {
   #hold(index, found) {
     this.held.get(index)?.picture.close();
     this.held.set(index, found);
-    const bytes = 4 * found.picture.width * found.picture.height;
-    const most = Math.max(6, Math.floor(HELD_BYTES / this.feeds.feeds.length / bytes));
-    // The oldest go, but what is shown next stays.
-    for (const old of this.held.keys()) {
-      if (this.held.size <= Math.min(most, 60)) break;
-      if (old === this.target || old === index) continue;
+    this.bytes = 4 * found.picture.width * found.picture.height;
+    // What is farthest from what is shown goes, what was shown before what comes.
+    const far = each => each < this.shown ? 3 * (this.shown - each) : each - this.shown;
+    while (this.held.size > this.most) {
+      const old = [...this.held.keys()].reduce((worst, each) => far(each) > far(worst) ? each : worst);
       this.held.get(old).picture.close();
       this.held.delete(old);
     }
+  }
+
+  // How many pictures may be held.
+  get most() {
+    return Math.min(Math.max(8, Math.floor(HELD_BYTES / this.feeds.feeds.length / this.bytes)), 64);
   }
 
   // The held picture nearest to a frame, not after it if `before`.

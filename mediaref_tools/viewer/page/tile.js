@@ -107,15 +107,19 @@ export class Tile {
 
   #want(wanted, ns, playing, dragging) {
     if (!playing) {
-      this.feed.want(wanted, dragging ? [] : [wanted + 1, wanted - 1, wanted + 2, wanted - 2]);
+      this.feed.want(wanted, wanted, dragging ? [] : [wanted + 1, wanted - 1, wanted + 2, wanted - 2]);
       return;
     }
-    // What will be on screen when the answer is here.
     const {clock} = this.page;
-    const ahead = Math.max(this.topic.indexAt(ns + clock.rate * this.feed.latencyMs * 1e6), 0);
-    const target = this.feed.held.has(wanted) || wanted < ahead ? ahead : wanted;
-    const stride = Math.max(1, Math.round(clock.rate / 2));
-    this.feed.want(target, [1, 2, 3, 4].map(step => target + step * stride));
+    const {feed, topic} = this;
+    // Begin with what will be on screen when the answer is here, and take along what comes while it is on its way.
+    const waitNs = clock.rate * feed.latencyMs * 1e6;
+    const due = feed.held.has(wanted) || feed.inFlight.has(wanted) ? wanted : Math.max(topic.indexAt(ns + waitNs), 0);
+    const aheadNs = Math.min(Math.max(2 * waitNs, clock.rate * 150e6), clock.rate * 1e9);
+    const coming = Math.max(topic.indexAt(ns + aheadNs) - due, 1);
+    const turns = Math.max(1, aheadNs / clock.rate / 16.6e6); // screens don't show more
+    const stride = Math.max(1, Math.round(coming / turns));
+    feed.want(wanted, due, [], {stride, count: Math.min(Math.max(Math.ceil(coming / stride), 2), 12, feed.most >> 1)});
   }
 
   #draw(index, playing) {

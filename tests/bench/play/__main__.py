@@ -95,7 +95,9 @@ def latencies(path: Path, topic: str, *, rounds: int, asked: int = 120) -> dict[
                 where = urlsplit(viewer.url)
                 connection = http.client.HTTPConnection("127.0.0.1", where.port or 0)
 
-                def ask(what: str, connection: http.client.HTTPConnection = connection, base: str = where.path) -> bytes:
+                def ask(
+                    what: str, connection: http.client.HTTPConnection = connection, base: str = where.path
+                ) -> bytes:
                     connection.request("GET", base + what)
                     answer = connection.getresponse()
                     body = answer.read()
@@ -149,8 +151,8 @@ def tables(raw: dict[str, Any]) -> dict[str, str]:
         )
     host = raw["machine"]
     where = (
-        f"{host['cores']} cores ({host['processor']}), load {host['load_before']:.1f} before; Chromium without a GPU on "
-        "the same cores."
+        f"{host['cores']} cores ({host['processor']}), load {host['load_before']:.1f} before; Chromium without a GPU "
+        "on the same cores."
     )
     return {"latency": "\n".join(rows), "played": "\n".join(shown), "machine": where}
 
