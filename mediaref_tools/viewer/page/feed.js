@@ -1,5 +1,7 @@
 // Gets a topic's pictures: the one that is due first, then those around it. A few are held.
 
+import {sizeOf} from "./server.js";
+
 const HELD_BYTES = 192e6; // of all topics
 const AT_ONCE = 2; // questions of one topic
 const IN_ALL = 5; // of all topics: browsers open six connections to a host
@@ -139,7 +141,8 @@ export class Feed {
   #hold(index, found) {
     this.held.get(index)?.picture.close();
     this.held.set(index, found);
-    this.bytes = 4 * found.picture.width * found.picture.height;
+    const [width, height] = sizeOf(found.picture);
+    this.bytes = 4 * width * height;
     // What is farthest from what is shown goes, what was shown before what comes.
     const far = each => each < this.shown ? 3 * (this.shown - each) : each - this.shown;
     while (this.held.size > this.most) {

@@ -3,6 +3,7 @@
 import {clockText, element, say, utcText} from "./dom.js";
 import {DepthBar} from "./depthbar.js";
 import {Lens} from "./lens.js";
+import {sizeOf} from "./server.js";
 
 const SIDES = ["decoded", "source", "difference", "all"];
 const STALE_NS = 1e9;
@@ -126,9 +127,8 @@ export class Tile {
     const {picture, label} = this.feed.held.get(index);
     if (this.drawn?.index === index && this.picture === picture) return;
     if (playing && this.drawn?.index !== index) this.shown++;
-    if (this.canvas.width !== picture.width || this.canvas.height !== picture.height) {
-      [this.canvas.width, this.canvas.height] = [picture.width, picture.height];
-    }
+    const [width, height] = sizeOf(picture);
+    if (this.canvas.width !== width || this.canvas.height !== height) [this.canvas.width, this.canvas.height] = [width, height];
     this.context.drawImage(picture, 0, 0);
     const resized = !this.drawn || this.drawn.width !== label.width || this.drawn.height !== label.height;
     [this.drawn, this.picture] = [label, picture];
