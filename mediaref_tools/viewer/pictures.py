@@ -26,7 +26,6 @@ Sort = Literal["colour", "depth", "deep"]
 """What a picture is to a viewer: 8 bits, shown as they are; distances; 16-bit gray."""
 
 _HELD_FRAMES: Final = 24
-_HELD_BYTES: Final = 48_000_000
 _BACK_FRAMES: Final = 12  # where nobody knows from where decoding can begin
 
 
@@ -81,12 +80,15 @@ class TopicPictures:
         topic: What is shown.
         planes: Whether the planes of its video are those of a JPEG file: 8-bit 4:2:0, full range, BT.601.
         comparison: The same topic in the log that it was made from.
+        held_bytes: How much of decoded frames is held.
     """
 
-    def __init__(self, topic: Topic, store: JpegStore, *, planes: bool, comparison: Comparison | None) -> None:
+    def __init__(
+        self, topic: Topic, store: JpegStore, *, planes: bool, comparison: Comparison | None, held_bytes: int
+    ) -> None:
         self.topic = topic
         self.comparison = comparison
-        self._store, self._planes = store, planes
+        self._store, self._planes, self._held_bytes = store, planes, held_bytes
         self._lock = threading.Lock()
         self._encoder = JpegEncoder()
         self._held: OrderedDict[tuple[int, PixelFormat], NDArray[Any]] = OrderedDict()
@@ -199,7 +201,8 @@ class TopicPictures:
             if not pictures:
                 pictures = list(self.topic.batch([index], form).data)
             for place, picture in enumerate(pictures, begin):
-                self._hold(place, form, picture)
+                # One of a batch would keep all of the batch.
+                self._hold(place, form, picture.copy() if len(pictures) > 1 else picture)
         self._held.move_to_end((index, form))
         self._last = index
         return self._held[index, form]
@@ -213,14 +216,13 @@ class TopicPictures:
         before = int(np.searchsorted(self._keys, index, "right"))
         begin = int(self._keys[before - 1]) if before else index + 1 - _BACK_FRAMES
         size = int(self.topic.sizes[index].prod()) * 3
-        room = min(_HELD_FRAMES // 2, max(1, _HELD_BYTES // 2 // max(1, size)))
+        room = min(_HELD_FRAMES // 2, max(1, self._held_bytes // 2 // max(1, size)))
         return max(0, begin, index + 1 - room)
 
     def _hold(self, index: int, form: PixelFormat, picture: NDArray[Any]) -> None:
         if (index, form) in self._held:
             return
-        # A picture of a batch would keep all of the batch.
-        self._held[index, form] = picture.copy() if picture.base is not None else picture
+        self._held[index, form] = picture
         self._bytes += picture.nbytes
-        while len(self._held) > 1 and (len(self._held) > _HELD_FRAMES or self._bytes > _HELD_BYTES):
+        while len(self._held) > 1 and (len(self._held) > _HELD_FRAMES or self._bytes > self._held_bytes):
             self._bytes -= self._held.popitem(last=False)[1].nbytes

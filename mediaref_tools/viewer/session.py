@@ -28,6 +28,7 @@ SEGMENT: Final = 2
 """The mark of the first frame of a segment."""
 _KEYFRAME: Final = 4
 _LONGEST_URI: Final = 200
+_HELD_BYTES: Final = 128_000_000  # of decoded frames, of all topics
 
 
 class Source:
@@ -77,6 +78,7 @@ class Session:
                     self._dataset[name],
                     store,
                     planes=name in planes,
+                    held_bytes=_HELD_BYTES // len(self._names),
                     comparison=Comparison(log, self._dataset[name]) if log is not None and name in recorded else None,
                 )
                 for name in self._names

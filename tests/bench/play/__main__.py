@@ -184,11 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.quick:
         return
     (DOCS / "bench" / "play.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
-    page = DOCS / "playing.md"
-    text = page.read_text(encoding="utf-8")
     for name, table in tables(raw).items():
-        text = replace_part(text, name, table)
-    page.write_text(text, encoding="utf-8")
+        replace_part(DOCS / "playing.md", name, table)
 
 
 if __name__ == "__main__":
