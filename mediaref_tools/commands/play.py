@@ -96,7 +96,7 @@ def command(
     """Play topics side by side, each frame at its real time, in a browser or in the terminal. Press ? for keys.
 
     PATH is a dataset; a log or table (parquet, CSV, JSON) that holds references; a log of pictures, which is not
-    converted; or a video file.
+    converted; a video file; or, in a browser, a folder of datasets or logs.
 
     A page in the browser is served on loopback until Ctrl-C. Where no browser can be opened, the terminal is used;
     where standard output is no terminal either, N frames are printed as text and nothing waits. NO_COLOR, FORCE_COLOR

@@ -8,6 +8,7 @@ import secrets
 import socket
 import struct
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -38,6 +39,7 @@ _HEADERS: Final = {
 }
 _FRAME: Final = re.compile(r"(frame|run|ref|value|range|png)/(\d{1,9})/(\d{1,12})")
 _LONGEST_RUN: Final = 16
+_OPEN: Final = 4
 _LENGTH: Final = struct.Struct("<I")
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^][:/@]+)(?::\d{1,5})?")
 _COLUMN: Final = re.compile(r"(times|marks|psnr)/(\d{1,9})")
@@ -63,7 +65,8 @@ class Server(ThreadingHTTPServer):
     """Serves sessions to any number of pages at once. `url` is where; `close` ends it.
 
     Args:
-        opener: Opens the session of a number; called anew when what is played was replaced and a page asks again.
+        opener: Opens a recording as the session of a number; called anew when it was replaced and a page asks again.
+        recordings: How many there are.
         host, port: Where to listen; port 0 is a free one.
 
     Raises:
@@ -75,18 +78,20 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, opener: Callable[[int], Session], host: str, port: int) -> None:
+    def __init__(self, opener: Callable[[int, int], Session], recordings: int, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._opener, self._lock = opener, threading.Lock()
-        self._session = opener(0)
-        self._old: list[Session] = []
+        self._recordings = recordings
+        self._sessions: OrderedDict[int, Session] = OrderedDict({0: opener(0, 0)})
+        self._numbers = {0: 0}  # the last session of each recording
+        self._opened = 1
         self.token = secrets.token_urlsafe(16)
         self.page = _page()
         self._connections: set[socket.socket] = set()
         try:
             super().__init__((host, port), _Handler)
         except BaseException:
-            self._session.close()
+            self._sessions[0].close()
             raise
         self._hosts = {"localhost", host.lower()}
         # Names of this machine, by which others reach it, can't all be known; the path is still a secret.
@@ -109,23 +114,35 @@ class Server(ThreadingHTTPServer):
         for connection in tuple(self._connections):  # a page's next question would be answered
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for session in (*self._old, self._session):
-            session.close()
-
-    def session(self) -> Session:
-        """What is played, opened anew if it was replaced."""
         with self._lock:
-            if self._session.is_replaced:
-                new = self._opener(self._session.number + 1)
-                # Somebody may still be reading the old one: it is closed with the server.
-                self._old.append(self._session)
-                self._session = new
-            return self._session
+            for session in self._sessions.values():
+                session.close()
+
+    def session(self, recording: int = 0) -> Session:
+        """A recording, opened if it is not, and anew if it was replaced. A few stay open.
+
+        Raises:
+            TopicError: There is none.
+            MediarefError: It can't be opened.
+        """
+        if not 0 <= recording < self._recordings:
+            raise TopicError(f"no recording {recording}: there are {self._recordings}")
+        with self._lock:
+            session = self._sessions.get(self._numbers.get(recording, -1))
+            if session is None or session.is_replaced:
+                session = self._opener(recording, self._opened)
+                self._numbers[recording] = self._opened
+                self._sessions[self._opened] = session
+                self._opened += 1
+            self._sessions.move_to_end(session.number)
+            while len(self._sessions) > _OPEN:
+                self._sessions.popitem(last=False)[1].close()
+            return session
 
     def current(self, number: int) -> Session | None:
-        """The session of a number, if that is the last one and still what it was."""
-        session = self._session
-        return session if session.number == number and not session.is_replaced else None
+        """The session of a number, if it is open and still what it was."""
+        session = self._sessions.get(number)
+        return None if session is None or session.is_replaced else session
 
     def admits(self, host: str) -> bool:
         """Whether a request's Host is a name of ours: else another site's name was made to lead here."""
@@ -220,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _api(server: Server, path: str, query: Mapping[str, str]) -> _Answer:
     if path == "api/session":
-        return _json(server.session().summary())
+        return _json(server.session(int(query.get("recording", "0"))).summary())
     head, _, rest = path.removeprefix("api/").partition("/")
     if not path.startswith("api/") or not head.isdecimal() or not rest:
         raise KeyError(f"nothing is at {path[:80]!r}")

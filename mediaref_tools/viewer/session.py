@@ -35,9 +35,16 @@ class Source:
     """What is played: where it is, and whether it is still what it was when it was opened."""
 
     def __init__(
-        self, path: Path, *, topics: Sequence[str] = ("*",), allow: Sequence[str] = (), against: Path | None = None
+        self,
+        path: Path,
+        *,
+        topics: Sequence[str] = ("*",),
+        allow: Sequence[str] = (),
+        against: Path | None = None,
+        among: Sequence[Path] = (),
     ) -> None:
         self.path, self.topics, self.allow, self.against = path, tuple(topics), tuple(allow), against
+        self.among = tuple(among) or (path,)
         self._watched = path / MANIFEST if (path / MANIFEST).exists() else path
 
     def identity(self) -> tuple[int, ...]:
@@ -126,6 +133,8 @@ class Session:
             "number": self.number,
             "title": path.name,
             "path": str(path),
+            "recordings": [each.name for each in self.source.among],
+            "recording": self.source.among.index(self.source.path),
             "start_ns": str(start_ns),
             "start": iso_time(start_ns),
             # The last frame is shown for as long as the quickest topic's usually are.

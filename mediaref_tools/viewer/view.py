@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from mediaref_tools.errors import MediarefError, OutputError
+from mediaref_tools.viewer.recordings import recordings
 from mediaref_tools.viewer.server import Server
 from mediaref_tools.viewer.session import Session, Source
 
@@ -77,7 +78,8 @@ def view(
     log time, and its label always belongs to its picture.
 
     Args:
-        path: A dataset; a log or table that holds references; a log of plain images, which is not converted; a video.
+        path: A dataset; a log or table that holds references; a log of plain images, which is not converted; a video;
+            or a folder of datasets or logs, which the page goes through.
         topics: Globs of topic names.
         host: Where to listen. Others than loopback let anybody on the network in who knows the address.
         port: 0 is a free one.
@@ -97,9 +99,15 @@ def view(
         ...     print(viewer.url[:17])
         http://127.0.0.1:
     """
-    source = Source(Path(path), topics=topics, allow=allow, against=None if against is None else Path(against))
+    among = recordings(Path(path))
+    original = None if against is None else Path(against)
+
+    def opened(recording: int, number: int) -> Session:
+        source = Source(among[recording], topics=topics, allow=allow, against=original, among=among)
+        return Session(source, number)
+
     try:
-        return Viewer(Server(lambda number: Session(source, number), host, port))
+        return Viewer(Server(opened, len(among), host, port))
     except MediarefError:
         raise
     except (OSError, OverflowError) as error:

@@ -434,3 +434,32 @@ def test_two_pages_of_one_viewer(browser: object, dataset: Path) -> None:
         assert [page.seen(COUNTER)["number"] for page in pages] == [3, 8]
         for context in contexts:
             context.close()
+
+
+def test_folder_of_recordings(open_page: OpenPage, tmp_path: Path) -> None:
+    """Episodes by number, one page each; two of them open at once."""
+    (tmp_path / "episodes").mkdir()
+    for number in (1, 2, 10):
+        pictures = numbered_topic(COUNTER, [START_NS + at * 50_000_000 for at in range(4)], first=100 * number)
+        log = write_log(tmp_path / "episodes" / f"episode_{number}.bag", "rosbag1", pictures)
+        if number == 2:
+            convert(log, tmp_path / "episodes" / "episode_2")
+            log.unlink()
+    page = open_page(tmp_path / "episodes")
+    assert page.page.locator("#recording option").all_inner_texts() == [
+        "1/3 episode_1.bag",
+        "2/3 episode_2",
+        "3/3 episode_10.bag",
+    ]
+    page.press("1", "Home", ".")
+    assert page.seen(COUNTER)["number"] == 101
+    for key, number in (("ArrowDown", 200), ("ArrowDown", 1000), ("ArrowDown", 1000), ("ArrowUp", 200)):
+        page.page.keyboard.press(key)
+        page.page.wait_for_timeout(300)
+        page.page.wait_for_selector("body[data-ready=true]")
+        page.settle()
+        assert page.seen(COUNTER)["number"] == number
+    other = page.context.new_page()
+    other.goto(f"{page.viewer.url}?recording=99")
+    other.wait_for_selector("#banner:visible")
+    assert "no recording 99" in other.inner_text("#banner")

@@ -13,12 +13,14 @@ import {Topic} from "./topic.js";
 class Page {
   async open() {
     this.dressed();
-    const session = this.session = await api.session();
+    const asked = new URLSearchParams(location.search).get("recording") ?? "0";
+    const session = this.session = await api.session(/^\d+$/.test(asked) ? asked : "0");
     this.startNs = BigInt(session.start_ns);
     this.server = new api.Server(session.number);
     document.title = `${session.title} · mediaref`;
     say($("title"), session.title);
     $("title").title = session.path;
+    this.recordings();
     this.clock = new Clock(Math.max(1, session.duration_ns));
     this.feeds = new Feeds(this.server, error => this.failed(error));
     const columns = await Promise.all(session.topics.map(about => this.server.column("times", about.id)));
@@ -43,6 +45,22 @@ class Page {
     this.changed();
     document.body.dataset.ready = "true";
     this.fillLanes();
+  }
+
+  // Of a folder, all recordings; each is a page of its own.
+  recordings() {
+    const {recordings, recording} = this.session;
+    $("recording").append(...recordings.map((name, at) => element("option", {value: String(at)}, `${at + 1}/${recordings.length} ${name}`)));
+    $("recording").value = String(recording);
+    $("recording").hidden = recordings.length < 2;
+    $("title").hidden = recordings.length > 1;
+    $("recording").addEventListener("change", () => this.goTo(Number($("recording").value)));
+  }
+
+  goTo(recording) {
+    if (recording < 0 || recording >= this.session.recordings.length || recording === this.session.recording) return;
+    clearTimeout(this.remembering);
+    location.href = `?recording=${recording}`;
   }
 
   // What lanes need: the rest is none of their business.
@@ -341,6 +359,7 @@ class Page {
     say($("duration"), `/ ${clockText(clock.durationNs)}`);
     const actions = {
       toggle: () => clock.toggle(), step: way => this.step(way), jump: ns => this.jump(ns),
+      recording: way => this.goTo(this.session.recording + way),
       first: () => { clock.pause(); clock.seek(0); this.announce(); },
       last: () => { clock.pause(); clock.seek(Math.max(...this.topics.map(topic => topic.times.at(-1) ?? 0))); this.announce(); },
       faster: by => clock.faster(by), selectNumber: at => this.select(this.tiles.filter(tile => tile.topic.shown)[at]),

@@ -6,6 +6,7 @@ export const KEYS = [
   ["Shift + ← →", "one second"],
   ["Alt + ← →", "100 ms"],
   ["Home End", "first, last frame"],
+  ["↑ ↓", "recording before, next, of a folder"],
   ["[ ] or - +", "slower, faster"],
   ["1 … 9", "select a topic"],
   ["Enter, f", "selected topic alone, and back"],
@@ -58,6 +59,7 @@ export class Keys {
     }
     const action = {
       " ": actions.toggle, ",": () => actions.step(-1), ".": () => actions.step(1),
+      ArrowUp: () => actions.recording(-1), ArrowDown: () => actions.recording(1),
       Home: actions.first, End: actions.last,
       "[": () => actions.faster(-1), "-": () => actions.faster(-1), "]": () => actions.faster(1), "+": () => actions.faster(1), "=": () => actions.faster(1),
       Enter: actions.solo, f: actions.solo, Escape: actions.all,

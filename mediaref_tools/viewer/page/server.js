@@ -41,8 +41,8 @@ export function sizeOf(picture) {
   return [picture.displayWidth ?? picture.width, picture.displayHeight ?? picture.height];
 }
 
-export async function session() {
-  return (await ask("api/session")).json();
+export async function session(recording) {
+  return (await ask(`api/session?recording=${recording}`)).json();
 }
 
 // Asks about one session: what is replaced is another one.
