@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 
-.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench-decode bench-convert bench-choices clean
+.PHONY: help setup demo test fuzz lint types docs docs-check schemas examples wheel-check check format bench-decode bench-convert bench-choices bench-play clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-decode: setup ## Measure decoding against every peer, in environments of t
 
 bench-convert: setup ## Measure conversions against other converters (ten minutes), for docs/converting.md
 	$(PY) -m tests.bench.convert $(BENCH)
+
+bench-play: setup ## Measure the viewer: latency, and pictures shown of those due (five minutes), for docs/playing.md
+	$(PY) -m tests.bench.play $(BENCH)
 
 check: lint types docs-check examples wheel-check test ## Everything that CI runs
 

@@ -51,6 +51,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "conversion.batch.BatchEntry",
         "progress.Progress",
     ),
+    "Watching": (
+        "viewer.view.view",
+        "viewer.view.Viewer",
+        "dataset.playable.open_playable",
+    ),
     "Other libraries": (
         "hf.MediaRefFeature",
         "lerobot.from_videoframe",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mediaref_tools.dataset.dataset import Dataset
     from mediaref_tools.dataset.manifest import Manifest, Settings
     from mediaref_tools.dataset.opening import open_dataset
+    from mediaref_tools.dataset.playable import open_playable
     from mediaref_tools.dataset.topic import Topic
     from mediaref_tools.episode import Episode, EpisodeGroup, EpisodePictures, open_episode
     from mediaref_tools.errors import MediarefError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mediaref_tools.progress import Progress
     from mediaref_tools.proof.verification import verify
     from mediaref_tools.report import Report, VerifyReport
+    from mediaref_tools.viewer.view import Viewer, view
     from mediaref_tools.webreport.page import html_report
     from mediaref_tools.windows import Window, Windows
 
@@ -49,6 +51,7 @@ __all__ = [
     "VideoDecoder",
     "VideoFrame",
     "VideoMetadata",
+    "Viewer",
     "Window",
     "Windows",
     "batch_decode",
@@ -60,8 +63,10 @@ __all__ = [
     "html_report",
     "open_dataset",
     "open_episode",
+    "open_playable",
     "to_refs",
     "verify",
+    "view",
 ]
 
 # Imported when first used: `mediaref --help` should not pay for PyAV and numpy.
@@ -98,8 +103,11 @@ _WHERE = {
     "decode_column": "media.columns",
     "html_report": "webreport.page",
     "open_dataset": "dataset.opening",
+    "open_playable": "dataset.playable",
     "to_refs": "media.columns",
     "verify": "proof.verification",
+    "Viewer": "viewer.view",
+    "view": "viewer.view",
 }
 
 

@@ -25,6 +25,15 @@ assert not broken, broken
 print(json.dumps(sorted(plugin.name for plugin in installed())))
 """
 
+PAGE = """
+import sys, urllib.request
+import mediaref_tools as mrt
+with mrt.view(sys.argv[1]) as viewer:
+    for path in ("", "app.js", "style.css", "tile.js", "api/session", "api/0/frame/0/0?w=320"):
+        with urllib.request.urlopen(viewer.url + path) as answer:
+            print(answer.headers["Content-Type"].split(";")[0], end=" ")
+"""
+
 
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a command away from the repository; its standard output."""
@@ -50,6 +59,8 @@ def contents(wheel: Path) -> None:
     expected |= {f"mediaref_tools/schemas/{path.relative_to(ROOT / 'schemas').as_posix()}" for path in schemas}
     modules = (ROOT / "mediaref_tools").rglob("*.py")
     expected |= {path.relative_to(ROOT).as_posix() for path in modules} | {"mediaref_tools/py.typed"}
+    page = (ROOT / "mediaref_tools" / "viewer" / "page").iterdir()
+    expected |= {path.relative_to(ROOT).as_posix() for path in page}
     missing = sorted(expected - set(names))
     assert not missing, f"not in the wheel: {missing}"
 
@@ -72,6 +83,7 @@ def main() -> None:
             run(mediaref, "convert", log, "--out", out, cwd=folder)
             run(mediaref, "verify", out, "--against", log, cwd=folder)
             print("converted and verified", container)
+        print("page served", run(python, "-c", PAGE, folder / "out-mcap", cwd=folder).strip())
 
 
 if __name__ == "__main__":

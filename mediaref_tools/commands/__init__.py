@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "gate": "Check the report of a conversion, for CI.",
     "check": "Refuse logs that still hold their pictures, before a commit.",
     "verify": "Prove that every reference of a dataset shows its frame.",
-    "play": "Watch a dataset at its real times.",
+    "play": "Watch a dataset, a log or a video, frame by frame.",
     "export": "Write a dataset's frames out as image files.",
     "converters": "List the installed converters.",
 }

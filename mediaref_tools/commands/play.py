@@ -1,7 +1,9 @@
-"""`mediaref play`: watch a dataset."""
+"""`mediaref play`: watch a dataset, a log or a video."""
 
 from __future__ import annotations
 
+import os
+import sys
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from mediaref_tools.commands.params import PATH, allow_option, topic_option
+from mediaref_tools.plaintext import printable
 
 __all__ = ["command"]
 
@@ -35,21 +38,53 @@ class _Speed(_ParamType):
         return Fraction(speed)
 
 
-@click.command(short_help="Watch a dataset at its real times.")
-@click.argument("dataset", metavar="PATH", type=PATH)
-@click.option("--terminal", is_flag=True, help="Play in the terminal. (For now there is nothing else: always on.)")
+@click.command(short_help="Watch a dataset, a log or a video, frame by frame.")
+@click.argument("path", metavar="PATH", type=PATH)
+@click.option("--terminal", is_flag=True, help="Play in the terminal.")
+@click.option(
+    "--no-browser", is_flag=True, help="Print the page's address instead of opening it, and how to tunnel it."
+)
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    default=None,
+    help="Serve the page there. [default: a free one]",
+)
+@click.option("--host", metavar="ADDRESS", help="Serve it to others on the network, too. [default: 127.0.0.1]")
+@click.option(
+    "--against",
+    metavar="LOG",
+    type=PATH,
+    help="The log that the dataset was made from, to compare frames with. [default: its name and size, beside it]",
+)
 @topic_option("Play topics that match; may be given several times.")
 @click.option("--at", "at", metavar="TIME", help="Begin there.")
 @click.option(
-    "--frames", metavar="N", type=click.IntRange(1), help="Stop after N frames. [default: 1 without a terminal]"
+    "--frames",
+    metavar="N",
+    type=click.IntRange(1),
+    help="In the terminal: stop after N frames. [default: 1 if there is none]",
 )
-@click.option("--speed", metavar="X", type=_Speed(), default="1", show_default=True, help="Times as fast.")
-@click.option("--loop", is_flag=True, help="Begin again after the last frame.")
+@click.option(
+    "--speed", metavar="X", type=_Speed(), default="1", show_default=True, help="In the terminal: times as fast."
+)
+@click.option("--loop", is_flag=True, help="In the terminal: begin again after the last frame.")
 @allow_option()
-@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="In the terminal.",
+)
 def command(
-    dataset: Path,
-    terminal: bool,  # noqa: ARG001 - the only view there is
+    path: Path,
+    terminal: bool,
+    no_browser: bool,
+    port: int | None,
+    host: str | None,
+    against: Path | None,
     topics: tuple[str, ...],
     at: str | None,
     frames: int | None,
@@ -58,28 +93,90 @@ def command(
     allow: tuple[str, ...],
     color: Literal["auto", "always", "never"],
 ) -> None:
-    """Play topics side by side, each frame at its real time. Press ? for keys.
+    """Play topics side by side, each frame at its real time, in a browser or in the terminal. Press ? for keys.
 
-    PATH is a dataset, or a log or table (parquet, CSV, JSON) that holds references.
+    PATH is a dataset; a log or table (parquet, CSV, JSON) that holds references; a log of pictures, which is not
+    converted; a video file; or, in a browser, a folder of datasets or logs.
+
+    A page in the browser is served on loopback until Ctrl-C. Where no browser can be opened, the terminal is used;
+    where standard output is no terminal either, N frames are printed as text and nothing waits. NO_COLOR, FORCE_COLOR
+    and CLICOLOR_FORCE are heeded.
 
     TIME is a log time in ns, seconds from the start of the log such as 12.5s, or ISO 8601 such as
     2024-05-01T12:00:00Z.
-
-    Where standard output is no terminal, N frames are printed as text and nothing waits. NO_COLOR, FORCE_COLOR and
-    CLICOLOR_FORCE are heeded.
     """
-    from mediaref_tools.dataset.opening import open_dataset
-    from mediaref_tools.errors import FrameError
+    serve = no_browser or port is not None or host is not None or against is not None
+    if terminal and serve:
+        raise click.UsageError("--terminal serves no page: leave out --no-browser, --port, --host and --against.")
+    if not terminal and (serve or (frames is None and _browser_is_there())):
+        _serve(path, topics, at, allow, against, host or "127.0.0.1", port or 0, browser=not no_browser)
+        return
+    from mediaref_tools.dataset.playable import open_playable
     from mediaref_tools.play.player import play
     from mediaref_tools.selection import select
-    from mediaref_tools.times import parse_time
 
-    with open_dataset(dataset, allow=allow) as opened:
+    with open_playable(path, allow=allow) as opened:
         chosen = [opened[name] for name in select(set(opened), topics or ("*",), (), what="topic with frames")]
         # Times count from the start of the log, not of its pictures: the same whichever topics are chosen.
         start_ns = opened.start_ns
-        try:
-            time_ns = None if at is None else parse_time(at, start_ns=start_ns)
-        except FrameError as error:
-            raise click.BadParameter(str(error), param_hint="'--at'") from error
+        time_ns = _time_ns(at, start_ns)
         play(chosen, start_ns=start_ns, time_ns=time_ns, frames=frames, speed=speed, loop=loop, color=color)
+
+
+def _time_ns(at: str | None, start_ns: int) -> int | None:
+    from mediaref_tools.errors import FrameError
+    from mediaref_tools.times import parse_time
+
+    try:
+        return None if at is None else parse_time(at, start_ns=start_ns)
+    except FrameError as error:
+        raise click.BadParameter(str(error), param_hint="'--at'") from error
+
+
+def _browser_is_there() -> bool:
+    """Whether somebody sits at a terminal that has a browser beside it: a script gets text."""
+    from mediaref_tools.viewer.browser import can_open
+
+    return sys.stdout.isatty() and can_open(os.environ)
+
+
+def _serve(
+    path: Path,
+    topics: tuple[str, ...],
+    at: str | None,
+    allow: tuple[str, ...],
+    against: Path | None,
+    host: str,
+    port: int,
+    *,
+    browser: bool,
+) -> None:
+    """Serve the page until Ctrl-C."""
+    from mediaref_tools.viewer.browser import can_open, open_browser
+    from mediaref_tools.viewer.view import view
+
+    with view(path, topics=topics or ("*",), host=host, port=port, allow=allow, against=against) as viewer:
+        time_ns = _time_ns(at, viewer.start_ns)
+        url = viewer.url + ("" if time_ns is None else f"#t={time_ns}")
+        opened = browser and can_open(os.environ) and open_browser(url)
+        click.echo(f"playing {printable(str(path))}: {url}")
+        if not opened:
+            click.echo(f"from another machine: ssh -L {viewer.port}:127.0.0.1:{viewer.port} {_here()}")
+        click.echo("Ctrl-C ends it.")
+        sys.stdout.flush()
+        try:
+            viewer.wait()
+        except KeyboardInterrupt:
+            click.echo()
+
+
+def _here() -> str:
+    """How this machine is called, as far as it knows."""
+    import getpass
+    import socket
+
+    try:
+        user = f"{getpass.getuser()}@"
+    except (KeyError, OSError):
+        user = ""
+    return f"{user}{socket.gethostname()}"

@@ -14,7 +14,7 @@ from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.errors import LogError, LogNotFound, OutputError
 from mediaref_tools.plugins import claimed
 
-__all__ = ["BatchLog", "Shard", "batch_logs", "holds_logs", "logs_in"]
+__all__ = ["BatchLog", "Shard", "batch_logs", "holds_logs", "logs_in", "natural_order"]
 
 
 class BatchLog(NamedTuple):
@@ -96,7 +96,7 @@ def _within(folder: Path) -> list[tuple[Path, Path]]:
 def _logs(folder: Path) -> Iterator[Path]:
     """Whatever a converter claims, in natural order: episode_2 before episode_10."""
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: _natural(entry.name))
+        entries = sorted(os.scandir(folder), key=lambda entry: natural_order(entry.name))
     except OSError as error:
         raise LogError(f"folder can't be read: {error.strerror or error}: {folder}") from error
     for entry in entries:
@@ -109,7 +109,8 @@ def _logs(folder: Path) -> Iterator[Path]:
             yield from _logs(path)
 
 
-def _natural(name: str) -> list[tuple[bool, int, str]]:
+def natural_order(name: str) -> list[tuple[bool, int, str]]:
+    """What names are sorted by as people count: episode_2 before episode_10."""
     return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
 
 

@@ -80,11 +80,12 @@ class KeptIndex:
     The log is gone through once, when anything but the number of frames is first asked for.
     """
 
-    def __init__(self, kept: KeptLog, topic: str, frames: int) -> None:
+    def __init__(self, kept: KeptLog, topic: str, frames: int | None) -> None:
+        """`frames` is how many the manifest says there are; None where there is none, as of a log not converted."""
         self._kept, self._topic, self._frames = kept, topic, frames
 
     def __len__(self) -> int:
-        return self._frames
+        return len(self._columns.facts) if self._frames is None else self._frames
 
     @cached_property
     def _columns(self) -> _Columns:
@@ -107,7 +108,7 @@ class KeptIndex:
             sizes.append(picture_size(image))
             told = picture_facts(image)
             facts.append(known.setdefault(told, told))
-        if len(rows) != self._frames:
+        if self._frames is not None and len(rows) != self._frames:
             raise DatasetError(
                 f"log holds {len(rows)} images of {self._topic}, the manifest says {self._frames}: {self._kept.path}"
             )
@@ -179,6 +180,7 @@ class KeptSource:
     """
 
     def __init__(self, kept: KeptLog, topic: str, index: Timed) -> None:
+        """`index` tells the log time of each frame: the topic's own, or that of a dataset made of the same log."""
         self._kept, self._topic, self._index = kept, topic, index
         self._pictures = PictureReader()
 

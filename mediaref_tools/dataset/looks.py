@@ -12,7 +12,7 @@ from mediaref_tools.errors import FrameError
 from mediaref_tools.pixels.depth import is_depth, is_quantised
 from mediaref_tools.pixels.encodings import canonical, layout, mosaic
 
-__all__ = ["Facts", "Look", "PixelFormat", "natural", "wanted_look"]
+__all__ = ["Facts", "Look", "PixelFormat", "named_look", "natural", "wanted_look"]
 
 PixelFormat = Literal["natural", "rgb", "bgr", "gray", "metres", "native", "yuv"]
 """How pixels are asked for.
@@ -65,6 +65,11 @@ _STORED = {
     "gray16be": "gray16", "rgb48be": "rgb16", "rgba64be": "rgba16", "ya16be": "rgba16", "ya8": "rgba",
 }  # fmt: skip
 _OPAQUE = {"rgba": "rgb", "rgba16": "rgb16"}
+
+
+def named_look(name: str) -> Look:
+    """The form of a name: "rgb", "gray16" …"""
+    return _LOOKS[name]
 
 
 class Facts(NamedTuple):

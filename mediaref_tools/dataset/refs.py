@@ -17,10 +17,12 @@ class Refs(Sequence[MediaRef]):
     """The references of a topic, made as they are asked for."""
 
     def __init__(self, uris: NDArray[np.object_], pts_ns: NDArray[np.int64]) -> None:
-        self._uris, self._pts_ns = uris, pts_ns
+        self.uris = uris
+        """(N,) of str."""
+        self._pts_ns = pts_ns
 
     def __len__(self) -> int:
-        return len(self._uris)
+        return len(self.uris)
 
     @overload
     def __getitem__(self, at: int) -> MediaRef: ...
@@ -30,4 +32,4 @@ class Refs(Sequence[MediaRef]):
         if isinstance(at, slice):
             return [self[index] for index in range(*at.indices(len(self)))]
         pts_ns = int(self._pts_ns[at])
-        return MediaRef(uri=self._uris[at], pts_ns=None if pts_ns < 0 else pts_ns)
+        return MediaRef(uri=self.uris[at], pts_ns=None if pts_ns < 0 else pts_ns)

@@ -109,6 +109,15 @@ class Topic:
         """(N,) str: each picture's natural form, "rgb", "gray", "gray16", "rgb16" or "metres": see `batch`."""
         return np.array([look.name for look in self._looks(np.arange(len(self)), "natural")], dtype=np.str_)
 
+    def look(self, index: int) -> tuple[str, bool]:
+        """A picture's natural form, as in `kinds`, and whether its values are distances; nothing is decoded.
+
+        Raises:
+            FrameError: There is no such frame.
+        """
+        facts = self._index.facts(self._wanted([index]))[0]
+        return wanted_look(facts, "natural").name, facts.is_depth
+
     @cached_property
     def refs(self) -> Refs:
         """N references, by index or slice; none where the pictures were kept in the log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -21,7 +22,7 @@ from mediaref_tools.dataset.topic import Topic
 from mediaref_tools.lanes import cores
 from mediaref_tools.media.datauri import DataURI
 
-__all__ = ["TABLE", "Format", "ImageFolder", "ImageWriter"]
+__all__ = ["TABLE", "Format", "ImageFolder", "ImageWriter", "png_bytes"]
 
 Format = Literal["png", "jpeg"]
 
@@ -69,10 +70,8 @@ class ImageWriter:
         with path.open("xb") as stream:
             if picture.dtype == np.float32:
                 Image.fromarray(picture).save(stream, "tiff", compression="tiff_deflate")
-            elif picture.dtype == np.uint16 and picture.ndim == 3:
-                stream.write(_deep_png(picture))
             elif self._format == "png":
-                Image.fromarray(picture).save(stream, "png", compress_level=_PNG_LEVEL)
+                stream.write(png_bytes(picture))
             else:
                 Image.fromarray(picture).save(stream, "jpeg", quality=self._quality)
             return stream.tell()
@@ -84,6 +83,15 @@ class ImageWriter:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def png_bytes(picture: NDArray[Any]) -> bytes:
+    """A picture as a PNG file: (H, W) or (H, W, 3), uint8 or uint16."""
+    if picture.dtype == np.uint16 and picture.ndim == 3:
+        return _deep_png(picture)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "png", compress_level=_PNG_LEVEL)
+    return stream.getvalue()
 
 
 def _deep_png(picture: NDArray[np.uint16]) -> bytes:

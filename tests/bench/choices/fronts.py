@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 __all__ = ["Point", "points"]
@@ -67,7 +68,7 @@ def _size(rows: Sequence[Mapping[str, Any]], base: Mapping[str, Any], quality: A
     wanted = quality(base)
     if quality(rows[-1]) >= wanted:
         return Size(rows[-1]["bytes"] / base["bytes"], bound=quality(rows[-1]) > wanted)
-    for better, worse in zip(rows, rows[1:], strict=False):
+    for better, worse in pairwise(rows):
         high, low = quality(better), quality(worse)
         if low <= wanted <= high:
             part = (wanted - low) / (high - low)

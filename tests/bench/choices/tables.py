@@ -31,7 +31,10 @@ OTHERS = {
 
 def table(raw: Mapping[str, Any]) -> str:
     """A row a setting, with a figure for each content."""
-    lines = ["| setting | size, same PSNR | size, same SSIM | encode | random frame | windows |", "|---|--:|--:|--:|--:|--:|"]
+    lines = [
+        "| setting | size, same PSNR | size, same SSIM | encode | random frame | windows |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     for choice, mine in _grouped(points(raw)).items():
         shown = f"**{choice}** (`{CHOSEN[choice]}`)" if choice in CHOSEN else choice
         cells = [
@@ -84,6 +87,10 @@ def write(raw: Mapping[str, Any], page: Path, picture: Path) -> None:
 
 WIDTH, HEIGHT, PANEL, TOP, LEFT = 900, 400, 440, 64, 46
 PANELS = (("encode", "seconds of CPU to encode"), ("windows", "seconds of CPU to read windows of 8 frames"))
+SPOTS = """
+circle { fill: #9aa4b0; } .chosen { fill: #0a7d55; } .rule { stroke: #9aa4b0; stroke-width: 0.5; }
+@media (prefers-color-scheme: dark) { .chosen { fill: #3fb98a; } }
+"""
 HEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -93,8 +100,7 @@ def chart(raw: Mapping[str, Any]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="title">',
         '<title id="title">Size at the same quality, and what encoding and decoding take, by setting</title>',
-        f"<style>{LOOK} circle {{ fill: #9aa4b0; }} .chosen {{ fill: #0a7d55; }} .rule {{ stroke: #9aa4b0; "
-        "stroke-width: 0.5; } @media (prefers-color-scheme: dark) { .chosen { fill: #3fb98a; } }</style>",
+        f"<style>{LOOK}{SPOTS}</style>",
         '<text x="0" y="18" class="head">Bytes at the same first percentile of PSNR, x264 veryfast = 1</text>',
     ]
     for column, (what, title) in enumerate(PANELS):

@@ -1,0 +1,1 @@
+"""Showing topics on a page in a browser, served over loopback HTTP."""
