@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mediaref_tools.progress import Progress
     from mediaref_tools.proof.verification import verify
     from mediaref_tools.report import Report, VerifyReport
+    from mediaref_tools.restoring.report import RestoredTopic, RestoreReport
+    from mediaref_tools.restoring.restoration import restore
     from mediaref_tools.windows import Window, Windows
 
 __all__ = [
@@ -41,6 +43,8 @@ __all__ = [
     "MediarefError",
     "Progress",
     "Report",
+    "RestoreReport",
+    "RestoredTopic",
     "Settings",
     "Topic",
     "VerifyReport",
@@ -58,6 +62,7 @@ __all__ = [
     "decode_column",
     "open_dataset",
     "open_episode",
+    "restore",
     "to_refs",
     "verify",
 ]
@@ -89,6 +94,9 @@ _WHERE = {
     "MediarefError": "errors",
     "Progress": "progress",
     "Report": "report",
+    "RestoreReport": "restoring.report",
+    "RestoredTopic": "restoring.report",
+    "restore": "restoring.restoration",
     "Settings": "dataset.manifest",
     "Topic": "dataset.topic",
     "VerifyReport": "report",

@@ -15,6 +15,7 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind, Role
 
 from ..messages import imagemsg
+from ..messages.recordtype import RecordType
 from ..messages.rosmsg import ROS
 from ..storage.packing import ZSTD, decompressor, head, packing
 from ..storage.scratch import Scratch
@@ -195,7 +196,28 @@ class Rosbag2Sqlite3Reader:
             OutputError: `out` exists, or is in the log's own folder.
         """
         self._check_open()
-        return Rosbag2Sqlite3Writer(self._folder, self._splits, self._channels_of, out, frozenset(topics), kind)
+        record_type = imagemsg.record_type("cdr", kind)
+        images = [channel for channel in self.channels if channel.role == "image" and channel.topic in topics]
+        types = {channel.id: record_type for channel in images}
+        return Rosbag2Sqlite3Writer(self._folder, self._splits, self._channels_of, out, types, kind)
+
+    def serialized(self, channel: Channel, image: ImageValue) -> bytes:
+        """The message that says what an image does; see `mediaref_tools.log.RestorableReader`.
+
+        Raises:
+            ImageError: It can't be made.
+        """
+        return imagemsg.serialized(channel, image)
+
+    def restorer(self, out: Path, originals: Mapping[int, Channel]) -> Rosbag2Sqlite3Writer:
+        """Start the same log anew with other messages on some channels; see `RestorableReader`. As for `rewriter`.
+
+        Raises:
+            LogError, OutputError: As for `rewriter`.
+        """
+        self._check_open()
+        types = {number: _original_type(channel) for number, channel in originals.items()}
+        return Rosbag2Sqlite3Writer(self._folder, self._splits, self._channels_of, out, types)
 
     def close(self) -> None:
         """Let go of the files, and remove temporary ones."""
@@ -303,6 +325,16 @@ def _channels(splits: Sequence[Split]) -> tuple[tuple[Channel, ...], list[dict[i
             channel_of[topic.id] = channels[key]
         by_split.append(channel_of)
     return tuple(channels.values()), by_split
+
+
+def _original_type(channel: Channel) -> RecordType:
+    said = channel.attributes
+    known = imagemsg.original_type(
+        channel,
+        schema_encoding=said.get("definition_encoding", ""),
+        rihs01=said.get("type_description_hash", ""),
+    )
+    return known._replace(definition=channel.definition)  # none is added that was not there
 
 
 def _role(type_name: str, encoding: str, definition: bytes) -> Role:

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mediaref_tools.dataset.frames import SCHEMA, FrameParts, FrameRow, FramesTable
+from mediaref_tools.dataset.framerow import FrameRow
+from mediaref_tools.dataset.frames import SCHEMA, FrameParts, FramesTable
 from mediaref_tools.dataset.layout import FRAMES
 from mediaref_tools.errors import DatasetError
 
