@@ -32,8 +32,6 @@ __all__ = [
     "OpenOptions",
     "Record",
     "RecordKind",
-    "RestorableReader",
-    "RestoringWriter",
     "Role",
     "WholeReader",
 ]
@@ -245,58 +243,6 @@ class FolderReader(Protocol):
 
     def strangers(self) -> Iterator[Path]:
         """What lies in the folder and is no part of the log, links among it. Nothing where the log is a file."""
-        ...
-
-
-class RestoringWriter(Protocol):
-    """Writes a log again whose records become messages of what they stand for. As for a `LogWriter` until `commit`."""
-
-    def copy(self, message: Message) -> None:
-        """Take a message over unchanged, byte for byte."""
-        ...
-
-    def put(self, message: Message, data: bytes | memoryview) -> None:
-        """Write `data`, an image message's own bytes, in the place of its record: same topic, same times."""
-        ...
-
-    def commit(self) -> None:
-        """Write what is not messages (metadata, attachments), the index, and close."""
-        ...
-
-    def abort(self) -> None:
-        """Close without finishing. Never raises; the caller removes what was written."""
-        ...
-
-
-@runtime_checkable
-class RestorableReader(Protocol):
-    """What a `LogReader` has besides if a log that its `rewriter` wrote can be turned back: without it, none can."""
-
-    def serialized(self, channel: Channel, image: ImageValue) -> bytes | memoryview:
-        """The message that says what an image does, on a channel as it was. For any thread.
-
-        Args:
-            channel: With the type, encoding, definition and attributes that it had; its id is the record channel's.
-            image: With the `envelope` that the message's own image had, the result is that very message, if `data` is
-                the same. With other data it is a message that says all else as it did; without an envelope, one that
-                says what the other fields do.
-
-        Raises:
-            ImageError: Nothing of the kind can be said on such a channel, or without an envelope.
-        """
-        ...
-
-    def restorer(self, out: Path, originals: Mapping[int, Channel]) -> RestoringWriter:
-        """Start the log anew at `out`, as it was before its records were written.
-
-        Args:
-            out: Must not exist; its parent does.
-            originals: What channels of records were before, by the id that they have now.
-
-        Raises:
-            LogError: That can't be told, or not be written.
-            OutputError: `out` is taken.
-        """
         ...
 
 

@@ -145,7 +145,7 @@ class McapReader:
         return found if plain is message else replace(found, serialized=plain.data)
 
     def serialized(self, channel: Channel, image: ImageValue) -> bytes:
-        """The message that says what an image does; see `mediaref_tools.log.RestorableReader`.
+        """The message that says what an image does; see `mediaref_tools.restorable.RestorableReader`.
 
         Raises:
             ImageError: It can't be made.

@@ -90,6 +90,7 @@ class McapWriter:
         Raises:
             OutputError: It can't be written, or its channel was not declared to hold records.
         """
+        self._check_replaced(message)
         assert self._kind is not None  # noqa: S101 - it was started for records
         self.put(message, imagemsg.record_bytes(inflated_message(message), record, self._kind))
 
@@ -99,13 +100,16 @@ class McapWriter:
         Raises:
             OutputError: It can't be written, or its channel keeps its own type.
         """
+        self._check_replaced(message)
+        whole = message.data[:4] != ZSTD or message.channel.encoding != "cdr" or data[:4] == ZSTD
+        self._add(message, data if whole else deflated(bytes(data)))
+
+    def _check_replaced(self, message: Message) -> None:
         if message.channel.id not in self._replaced:
             raise OutputError(
                 f"message of {message.channel.topic!r} can't be replaced: its channel keeps its own type; name the "
                 f"topic in the writer's topics: {self._out}"
             )
-        whole = message.data[:4] != ZSTD or message.channel.encoding != "cdr" or data[:4] == ZSTD
-        self._add(message, data if whole else deflated(bytes(data)))
 
     def commit(self) -> None:
         """Copy attachments, metadata and records of unknown opcodes, then write the index, sync and close.

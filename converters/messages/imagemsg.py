@@ -49,7 +49,7 @@ def image(message: Message) -> ImageValue:
 
 
 def serialized(channel: Channel, image: ImageValue) -> bytes:
-    """An image's own message, on a channel as it was; see `mediaref_tools.log.RestorableReader`. For any thread.
+    """An image's own message, on a channel as it was; see `mediaref_tools.restorable.RestorableReader`. For any thread.
 
     Raises:
         ImageError: It can't be made.

@@ -194,7 +194,7 @@ class Rosbag1Reader:
         return self._writer(out, {channel.id: record_type for channel in images}, kind)
 
     def serialized(self, channel: Channel, image: ImageValue) -> bytes:
-        """The message that says what an image does; see `mediaref_tools.log.RestorableReader`.
+        """The message that says what an image does; see `mediaref_tools.restorable.RestorableReader`.
 
         Raises:
             ImageError: It can't be made.

@@ -98,6 +98,7 @@ class Rosbag1Writer:
         Raises:
             OutputError: It can't be written, or its connection was not given as one of records.
         """
+        self._check_replaced(message)
         assert self._kind is not None  # noqa: S101 - it was started for records
         self.put(message, record_bytes(message, record, self._kind))
 
@@ -107,12 +108,15 @@ class Rosbag1Writer:
         Raises:
             OutputError: It can't be written, or its connection keeps its own type.
         """
+        self._check_replaced(message)
+        self._add(message, data)
+
+    def _check_replaced(self, message: Message) -> None:
         if message.channel.id not in self._replaced:
             raise OutputError(
                 f"message of {message.channel.topic!r} (channel {message.channel.id}) can't be replaced: give the "
                 f"topic to the writer, or copy the message: {self._path}"
             )
-        self._add(message, data)
 
     def commit(self) -> None:
         """Write the last chunk and the index, make them durable, and close.

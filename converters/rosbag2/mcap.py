@@ -213,7 +213,7 @@ class Rosbag2McapReader:
         return Rosbag2McapWriter(self._folder, self._splits, out, metadata, start)
 
     def serialized(self, channel: Channel, image: ImageValue) -> bytes:
-        """The message that says what an image does; see `mediaref_tools.log.RestorableReader`.
+        """The message that says what an image does; see `mediaref_tools.restorable.RestorableReader`.
 
         Raises:
             ImageError: It can't be made.

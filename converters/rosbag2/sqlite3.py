@@ -202,7 +202,7 @@ class Rosbag2Sqlite3Reader:
         return Rosbag2Sqlite3Writer(self._folder, self._splits, self._channels_of, out, types, kind)
 
     def serialized(self, channel: Channel, image: ImageValue) -> bytes:
-        """The message that says what an image does; see `mediaref_tools.log.RestorableReader`.
+        """The message that says what an image does; see `mediaref_tools.restorable.RestorableReader`.
 
         Raises:
             ImageError: It can't be made.

@@ -114,8 +114,8 @@ class Rosbag2Sqlite3Writer:
         Raises:
             OutputError: It can't be written, its channel was not declared to hold records, or the message has one.
         """
-        assert self._kind is not None  # noqa: S101 - it was started for records
         self._check_replaced(message)
+        assert self._kind is not None  # noqa: S101 - it was started for records
         self.put(message, imagemsg.record_bytes(message, record, self._kind))
 
     def put(self, message: Message, data: bytes | memoryview) -> None:

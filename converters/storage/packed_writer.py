@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mediaref_tools.errors import OutputError
-from mediaref_tools.log import LogWriter, Message, Record, RestoringWriter
+from mediaref_tools.log import LogWriter, Message, Record
+from mediaref_tools.restorable import RestoringWriter
 
 from .packing import Packing, pack
 from .scratch import flush

@@ -14,11 +14,12 @@ from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.errors import DatasetError, ImageError, LogError, MediarefError, OutputError
 from mediaref_tools.lanes import Backlog, Lanes, cores, share
-from mediaref_tools.log import LogReader, Message, Record, RestorableReader, RestoringWriter
+from mediaref_tools.log import LogReader, Message, Record
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import Meter, OnProgress, no_progress
 from mediaref_tools.proof import inventory
+from mediaref_tools.restorable import RestorableReader, RestoringWriter
 from mediaref_tools.restoring.channels import originals
 from mediaref_tools.restoring.report import RestoreReport
 from mediaref_tools.restoring.topic import TopicRestorer

@@ -380,7 +380,7 @@ def test_messages_given_to_the_wrong_method(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="can't be replaced"):
             writer.record(raw, Record(ref(0)))
         writer.record(camera, Record(ref(0)))
-        with pytest.raises(OutputError, match="two records"):
+        with pytest.raises(OutputError, match="replaced twice"):
             writer.record(camera, Record(ref(1)))
         writer.abort()
 
