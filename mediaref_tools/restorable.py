@@ -1,18 +1,18 @@
-"""What a converter has besides if its logs can be turned back: records into the messages that they stand for.
+"""What a converter has besides if its logs can be turned back, or be made of another container's messages.
 
 Nothing here needs to be subclassed; see `mediaref_tools.log`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, Message
+from mediaref_tools.log import Channel, Loss, Message
 
-__all__ = ["RestorableReader", "RestoringWriter"]
+__all__ = ["Author", "AuthoringConverter", "RestorableReader", "RestoringWriter"]
 
 
 class RestoringWriter(Protocol):
@@ -25,6 +25,9 @@ class RestoringWriter(Protocol):
     def put(self, message: Message, data: bytes | memoryview) -> None:
         """Write `data`, an image message's own bytes, in the place of its record: same topic, same times."""
         ...
+
+    losses: Sequence[Loss]
+    """What is not as it was, nevertheless: complete after `commit`."""
 
     def commit(self) -> None:
         """Write what is not messages (metadata, attachments), the index, and close."""
@@ -63,5 +66,40 @@ class RestorableReader(Protocol):
         Raises:
             LogError: That can't be told, or not be written.
             OutputError: `out` is taken.
+        """
+        ...
+
+
+class Author(Protocol):
+    """Writes a new log of messages that another container held. Nothing is at its path for good before `commit`."""
+
+    losses: Sequence[Loss]
+    """What the container has no place for: complete after `commit`."""
+
+    def add(self, message: Message) -> None:
+        """Write a message of one of the channels that it was started with, as the container's own kind."""
+        ...
+
+    def commit(self) -> None:
+        """Write the index, and close."""
+        ...
+
+    def abort(self) -> None:
+        """Close without finishing. Never raises; the caller removes what was written."""
+        ...
+
+
+@runtime_checkable
+class AuthoringConverter(Protocol):
+    """What a `Converter` has besides if logs of its container can be made of others' messages."""
+
+    name: ClassVar[str]
+
+    def author(self, out: Path, channels: Sequence[Channel]) -> Author:
+        """Start a log at `out`, which must not exist.
+
+        Raises:
+            LogError: A channel's type or encoding has no equal there; nothing is written.
+            OutputError: `out` is taken, or can't be written.
         """
         ...

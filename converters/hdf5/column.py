@@ -14,18 +14,17 @@ from h5py import h5d, h5p, h5s, h5t
 from mediaref_tools.camera.unit import UnitReader
 from mediaref_tools.errors import ImageError, LogError, OutputError
 from mediaref_tools.image import ImageValue, video_codec
-from mediaref_tools.reftable import ADDED, RESERVED
 from mediaref_tools.segments.remux import RemuxWriter
 
 from ..storage.scratch import Scratch
 from .copy import copy_attributes
-from .file import address, attribute
+from .file import address
+from .records import ours
 from .rows import file_of
 
 __all__ = ["Column", "Movie", "Was"]
 
 _BUFFER_BYTES = 16 * 2**20
-_OWN = ("channel_order", "orientation", "fps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ class Column:
         name = self._name.encode("utf-8", "surrogateescape")
         made = h5py.Dataset(h5d.create(self._group.id, name, h5t.py_create(dtype, logical=True), space, dcpl=plist))
         copy_attributes(self.references, made)
-        for each in _ours(self.references):
+        for each in ours(self.references):
             del made.attrs[each]
         return made
 
@@ -204,13 +203,6 @@ class Movie:
         self._writer.close()
         made = self._group.create_dataset(self._name, (self._path.stat().st_size,), np.uint8)
         copy_attributes(self.references, made)
-        for each in _ours(self.references):
+        for each in ours(self.references):
             del made.attrs[each]
         made[:] = np.fromfile(self._path, np.uint8)
-
-
-def _ours(references: h5py.Dataset) -> list[str]:
-    """Attributes of references that are not the pictures' own."""
-    text = attribute(references, ADDED)
-    added = tuple(json.loads(text)) if isinstance(text, str) else _OWN
-    return [name for name in (*RESERVED, *added) if name in references.attrs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -33,7 +33,8 @@ class Hdf5Restorer:
 
     def __init__(self, source: h5py.File, path: Path, tree: Tree, out: Path, originals: Mapping[int, Channel]) -> None:
         self._source, self._out = source, out
-        self.losses: list[Loss] = []
+        self._losses: list[Loss] = []
+        self.losses: Sequence[Loss] = self._losses
         self._scratch = Scratch()
         self._channels = {tree.datasets[channel.topic]: number for number, channel in originals.items()}
         self._columns: dict[int, Column | Movie] = {}
@@ -92,7 +93,7 @@ class Hdf5Restorer:
                 if isinstance(column, Movie):
                     column.finish()
                     where, what = str(column.references.name)[1:], "the video is muxed anew, of the same packets"
-                    self.losses.append(Loss(where, f"{what}: their times are in whole microseconds", 0))
+                    self._losses.append(Loss(where, f"{what}: their times are in whole microseconds", 0))
                 else:
                     self._finish(column)
             for column, base in self._repeats:
@@ -107,7 +108,7 @@ class Hdf5Restorer:
             raise OutputError(f"{column.written} of {column.was.shape[0]} rows of {column.dataset.name} are there")
         if column.widened:
             what = f"rows have {column.widened} bytes instead of {column.was.row_bytes}: files made anew are longer"
-            self.losses.append(Loss(str(column.dataset.name)[1:], what, 0))
+            self._losses.append(Loss(str(column.dataset.name)[1:], what, 0))
 
     def _repeat(self, column: Column, base: str) -> None:
         """Write the pictures that are those of `base`, mostly one row on; others stand in the reference itself."""

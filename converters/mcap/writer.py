@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from mcap.opcode import Opcode
 from mcap.writer import CompressionType, Writer
 
 from mediaref_tools.errors import LogError, OutputError
-from mediaref_tools.log import Message, Record, RecordKind
+from mediaref_tools.log import Loss, Message, Record, RecordKind
 
 from ..messages import imagemsg
 from ..messages.recordtype import RecordType
@@ -50,6 +50,7 @@ class McapWriter:
     def __init__(
         self, index: Index, out: Path, types: Mapping[int, RecordType], kind: RecordKind | None = None
     ) -> None:
+        self.losses: Sequence[Loss] = ()
         self._index = index
         self._out = out
         self._replaced = types

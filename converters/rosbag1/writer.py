@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from mediaref_tools.errors import OutputError
-from mediaref_tools.log import Message, Record, RecordKind
+from mediaref_tools.log import Loss, Message, Record, RecordKind
 
 from ..messages.imagemsg import record_bytes
 from ..messages.recordtype import RecordType
@@ -63,6 +63,7 @@ class Rosbag1Writer:
         types: Mapping[int, RecordType],
         kind: RecordKind | None = None,
     ) -> None:
+        self.losses: Sequence[Loss] = ()
         self._path, self._compression, self._kind = out, compression, kind
         self._replaced = types
         self._connections: dict[int, bytes] = {

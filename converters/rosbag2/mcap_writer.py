@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mediaref_tools.errors import LogError, OutputError
-from mediaref_tools.log import Channel, Message, Record
+from mediaref_tools.log import Channel, Loss, Message, Record
 
 from ..mcap.reader import McapReader
 from ..mcap.writer import McapWriter
@@ -47,6 +47,7 @@ class Rosbag2McapWriter:
     ) -> None:
         if out.resolve().is_relative_to(folder.path.resolve()):
             raise OutputError(f"log can't be written into the folder that it is read from, {folder.path}: {out}")
+        self.losses: Sequence[Loss] = ()
         self._folder, self._splits, self._out = folder, splits, out
         self._metadata = metadata
         self._channels = [{channel.id: channel for channel in split.reader.channels} for split in splits]

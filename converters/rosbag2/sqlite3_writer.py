@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mediaref_tools.errors import LogError, OutputError
-from mediaref_tools.log import Channel, Message, Record, RecordKind
+from mediaref_tools.log import Channel, Loss, Message, Record, RecordKind
 
 from ..messages import imagemsg
 from ..messages.recordtype import RecordType
@@ -65,6 +65,7 @@ class Rosbag2Sqlite3Writer:
             )
         if folder is not None and out.resolve().is_relative_to(folder.path.resolve()):
             raise OutputError(f"log can't be written into the folder that it is read from, {folder.path}: {out}")
+        self.losses: Sequence[Loss] = ()
         self._folder, self._splits, self._out = folder, splits, out
         self._kind: RecordKind | None = kind
         self._replaced = types

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from mediaref_tools.errors import OutputError
-from mediaref_tools.log import LogWriter, Message, Record
+from mediaref_tools.log import LogWriter, Loss, Message, Record
 from mediaref_tools.restorable import RestoringWriter
 
 from .packing import Packing, pack
@@ -35,6 +35,7 @@ class PackedWriter:
     def __init__(self, start: Callable[[Path], _Writer], out: Path, kind: Packing) -> None:
         if out.exists() or out.is_symlink():
             raise OutputError(f"log can't be written: expected a path with nothing there yet: {out}")
+        self.losses: Sequence[Loss] = ()
         self._out, self._kind = out, kind
         self._building = out.with_name(f"{out.name}.building")
         self._writer = start(self._building)

@@ -200,7 +200,7 @@ def _with_quality(manifest: Manifest, found: Findings) -> Manifest:
     for entry in manifest.topics:
         mean, first_percentile = quality([found.psnr_db[entry.topic]])
         topics.append(entry.model_copy(update={"psnr_mean_db": mean, "psnr_p1_db": first_percentile}))
-    return manifest.model_copy(update={"topics": tuple(topics)})
+    return manifest.model_copy(update={"topics": tuple(topics), "copied_digest": found.copied_digest})
 
 
 def report_of(manifest: Manifest, found: Findings, source: Path, out: Path, reused: int, seconds: float) -> Report:

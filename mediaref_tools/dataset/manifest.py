@@ -230,6 +230,9 @@ class Manifest(_Model):
     log: str = Field(description="the rewritten log, relative to the dataset")
     messages: int = Field(description="in the rewritten log")
     topics: tuple[TopicEntry, ...]
+    copied_digest: str | None = Field(
+        default=None, description="sum of the 128-bit hashes of all messages that are no records; none before format 3"
+    )
     kept: tuple[KeptTopic, ...]
     losses: tuple[LossReport, ...]
     warnings: tuple[str, ...]
