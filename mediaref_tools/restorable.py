@@ -26,8 +26,10 @@ class RestoringWriter(Protocol):
         """Write `data`, an image message's own bytes, in the place of its record: same topic, same times."""
         ...
 
-    losses: Sequence[Loss]
-    """What is not as it was, nevertheless: complete after `commit`."""
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What is not as it was, nevertheless: complete after `commit`."""
+        ...
 
     def commit(self) -> None:
         """Write what is not messages (metadata, attachments), the index, and close."""
@@ -73,11 +75,17 @@ class RestorableReader(Protocol):
 class Author(Protocol):
     """Writes a new log of messages that another container held. Nothing is at its path for good before `commit`."""
 
-    losses: Sequence[Loss]
-    """What the container has no place for: complete after `commit`."""
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What the container has no place for: complete after `commit`."""
+        ...
 
-    def add(self, message: Message) -> None:
-        """Write a message of one of the channels that it was started with, as the container's own kind."""
+    def add(self, message: Message) -> bytes | memoryview | None:
+        """Write a message of one of the channels that it was started with, as the container's own kind.
+
+        Returns:
+            Its data as it was written; None where it is left out, which is a loss.
+        """
         ...
 
     def commit(self) -> None:

@@ -19,6 +19,7 @@ from ..storage.packed_writer import PackedWriter
 from ..storage.packing import head
 from ..storage.scratch import Scratch
 from ..storage.timeorder import Block, in_time_order
+from .author import McapAuthor
 from .extras import extras
 from .index import Index, Span
 from .scan import scan
@@ -52,6 +53,10 @@ class McapConverter:
             LogError: It is not an MCAP file. One that is damaged opens, with losses.
         """
         return McapReader(path)
+
+    def author(self, out: Path, channels: Sequence[Channel]) -> McapAuthor:
+        """Start a file of another container's messages; see `mediaref_tools.restorable.AuthoringConverter`."""
+        return McapAuthor(out, channels)
 
 
 class McapReader:

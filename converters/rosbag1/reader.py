@@ -24,6 +24,7 @@ from ..storage.packed_writer import PackedWriter
 from ..storage.packing import head
 from ..storage.scratch import Scratch
 from ..storage.timeorder import Block, in_time_order
+from .author import Rosbag1Author
 from .file import BagFile, Chunk
 from .format import Connection, fields, text, walk
 from .index import read_index
@@ -49,6 +50,10 @@ class Rosbag1Converter:
             LogError: It isn't a bag of version 2.0, is encrypted, or can't be read.
         """
         return Rosbag1Reader(path)
+
+    def author(self, out: Path, channels: Sequence[Channel]) -> Rosbag1Author:
+        """Start a bag of another container's messages; see `mediaref_tools.restorable.AuthoringConverter`."""
+        return Rosbag1Author(out, channels)
 
 
 class Rosbag1Reader:

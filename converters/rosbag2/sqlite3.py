@@ -19,6 +19,7 @@ from ..messages.recordtype import RecordType
 from ..messages.rosmsg import ROS
 from ..storage.packing import ZSTD, decompressor, head, packing
 from ..storage.scratch import Scratch
+from .author import Rosbag2Author
 from .connection import MAGIC, companions, opened, recovered
 from .database import Database, sound
 from .folder import Folder, Part, in_time_order, miscounts, read, storage, total
@@ -50,6 +51,10 @@ class Rosbag2Sqlite3Converter:
             LogError: It can't be read: no storage file, a damaged one, none of rosbag2's.
         """
         return Rosbag2Sqlite3Reader(path)
+
+    def author(self, out: Path, channels: Sequence[Channel]) -> Rosbag2Author:
+        """Start a folder of another container's messages; see `mediaref_tools.restorable.AuthoringConverter`."""
+        return Rosbag2Author(out, channels)
 
 
 class Rosbag2Sqlite3Reader:

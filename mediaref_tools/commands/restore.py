@@ -22,18 +22,25 @@ _SHOWN_PROBLEMS = 10
 @click.command(short_help="Make the log again that a dataset was made of.")
 @click.argument("dataset", metavar="DIR", type=PATH)
 @click.option("--out", metavar="LOG", type=PATH, required=True, help="The log: made whole, or not at all.")
+@click.option(
+    "--to",
+    type=click.Choice(["mcap", "rosbag1", "rosbag2"]),
+    help="Another container than the log's own: messages become those of its generation of ROS.",
+)
 @click.option("--verify", is_flag=True, help="Read LOG back and compare every message with what it is to be.")
 @click.option("--report", "report_file", metavar="FILE", type=PATH, help="Write what was done to FILE, as JSON.")
 @json_option("Print what was done as JSON.")
 @quiet_option()
-def command(dataset: Path, out: Path, verify: bool, report_file: Path | None, as_json: bool, quiet: bool) -> None:
+def command(
+    dataset: Path, out: Path, to: str | None, verify: bool, report_file: Path | None, as_json: bool, quiet: bool
+) -> None:
     """Make the log again that a dataset was made of.
 
     Messages that were no images are copied; images come back as the very messages where nothing was lost, which the
     hashes prove that the conversion took. Those of lossy video are made anew, and counted as such: that is no failure.
 
-    Exits with 3 where a message is not what it was though nothing was to be lost; and with --verify where the dataset
-    has no hashes to tell by.
+    Exits with 3 where a message is not what it was though nothing was to be lost; where the container given with --to
+    has no place for something; and with --verify where the dataset has no hashes to tell by.
     """
     from mediaref_tools.commands.bars import progress_bar
     from mediaref_tools.commands.consoles import echo_json, json_text
@@ -43,7 +50,7 @@ def command(dataset: Path, out: Path, verify: bool, report_file: Path | None, as
     if report_file is not None and not report_file.parent.is_dir():
         raise click.BadParameter(f"there is no folder {str(report_file.parent)!r}.", param_hint="'--report'")
     with progress_bar(quiet=quiet) as on_progress:
-        report = restore(dataset, out, verify=verify, on_progress=on_progress)
+        report = restore(dataset, out, to=to, verify=verify, on_progress=on_progress)
     if report_file is not None:
         write("the log is made, but its report", report_file, json_text(report))
     if as_json:

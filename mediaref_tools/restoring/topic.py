@@ -52,8 +52,8 @@ class TopicRestorer:
         self._counts: Counter[str] = Counter()
         self._bytes = 0
 
-    def next_row(self, message: Message, record: Record | None) -> FrameRow:
-        """The row that belongs to the topic's next message in the dataset's log: to be asked for in their order.
+    def next_row(self, message: Message, record: Record | None) -> tuple[FrameRow, Record]:
+        """The row and record of the topic's next message in the dataset's log: to be asked for in their order.
 
         Raises:
             DatasetError: The log and the table contradict each other.
@@ -70,7 +70,7 @@ class TopicRestorer:
                 f"{row.index} of the frames table {row.uri[:100]} {row.pts_ns} at {row.log_time_ns}: `mediaref verify` "
                 "tells more"
             )
-        return row
+        return row, record
 
     def make(
         self,
