@@ -139,15 +139,15 @@ class Column:
         stop = self.written + len(self._buffer)
         size = self.was.row_bytes
         if size is None:
-            values: Any = np.empty(len(self._buffer), object)
-            values[:] = [np.frombuffer(row, np.uint8) for row in self._buffer]
+            for at, row in enumerate(self._buffer, self.written):
+                self.dataset[at] = np.frombuffer(row, h5py.check_vlen_dtype(self.was.dtype))
         else:
             longest = max(map(len, self._buffer))
             if longest > self._width:
                 self._widen(longest)
             rows = b"".join(bytes(row).ljust(self._width, b"\0") for row in self._buffer)
             values = np.frombuffer(rows, self.dataset.dtype).reshape(len(self._buffer), *self.dataset.shape[1:])
-        self.dataset[self.written : stop] = values
+            self.dataset[self.written : stop] = values
         self.written, self._buffer = stop, []
 
     @property

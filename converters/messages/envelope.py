@@ -53,14 +53,19 @@ def split(message: bytes | memoryview, data: memoryview) -> Envelope:
 
     Args:
         message: All of it.
-        data: A view into the very same memory.
+        data: A view into the very same memory, or a copy of what is there.
+
+    Raises:
+        ImageError: It is neither.
     """
     whole = np.frombuffer(message, np.uint8)
     if len(data) == 0:  # nobody can tell where: a message without data is all head
         return Envelope(whole.tobytes(), b"", 0)
     start = _address(np.frombuffer(data, np.uint8)) - _address(whole)
-    if not 0 <= start <= len(whole) - len(data):
-        raise ImageError("its data was copied out of it: nobody can tell where it was")
+    if not 0 <= start <= len(whole) - len(data):  # a copy, as rosbags makes of what is big-endian
+        start = bytes(message).rfind(data)
+        if start < 0:
+            raise ImageError("its data is no part of it as it is")
     return Envelope(whole[:start].tobytes(), whole[start + len(data) :].tobytes(), len(data))
 
 

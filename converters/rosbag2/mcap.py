@@ -230,6 +230,12 @@ class Rosbag2McapReader:
         self._check_open()
         types = {channel.topic: original_type(channel) for channel in originals.values()}
         names = {channel.type for channel in self.channels if channel.id in originals}
+        for channel in self.channels:
+            if channel.id not in originals and channel.topic in types and channel.type in names:
+                raise LogError(
+                    f"{channel.topic} holds messages of {channel.type} that are no records, and metadata.yaml does not "
+                    f"tell which are: convert it with typed records to restore it: {self.path}"
+                )
         text = self._folder.text
         metadata = None if text is None else retyped(text, types, lambda name, _: name in names)
 
