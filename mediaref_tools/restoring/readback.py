@@ -19,9 +19,12 @@ __all__ = ["Bare", "Written", "bare_differences", "differences"]
 class Written:
     """A hash of the messages that a restoration wrote, those that were copied and those that were made again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, declared: bool) -> None:
+        """`declared` is whether the dataset says all of the channels that were made again, not their types alone."""
+        self.declared = declared
         self.copied, self.made = MessageSet(), MessageSet()
         self._known: dict[int, tuple[Channel, bytes]] = {}
+        self._plain: dict[int, Channel] = {}
 
     def copy(self, message: Message) -> None:
         """Take in a message that was copied."""
@@ -29,7 +32,16 @@ class Written:
 
     def put(self, message: Message) -> None:
         """Take in one that was made again; its channel is the one that it had."""
-        self.made.add(fingerprint(message, self._known))
+        channel = self._plain.get(message.channel.id)
+        if channel is None:
+            channel = self._plain[message.channel.id] = self._of_record(message.channel)
+        self.made.add(fingerprint(message._replace(channel=channel), self._known))
+
+    def _of_record(self, channel: Channel) -> Channel:
+        """A channel without what its converter made of it, which is no part of the log."""
+        if not self.declared:
+            return Channel(0, channel.topic, channel.type, channel.encoding)
+        return replace(channel, attributes={key: value for key, value in channel.attributes.items() if key != NOTE})
 
 
 class Bare:
@@ -76,32 +88,27 @@ def differences(
         topics: Whose records became messages again.
         on_progress: Told of stage "verify".
     """
-    copied, made = MessageSet(), MessageSet()
-    known: dict[int, tuple[Channel, bytes]] = {}
+    there = Written(declared=written.declared)
     meter = Meter(on_progress, "verify", manifest.messages)
     with open_log(path, manifest.settings.opening) as back:
-        plain = {channel.id: without_note(channel) for channel in back.channels}
         images = {channel.id for channel in back.channels if channel.topic in topics and channel.role == "image"}
         for message in back.messages():
-            is_made = message.channel.id in images
-            found = message._replace(channel=plain[message.channel.id]) if is_made else message
-            (made if is_made else copied).add(fingerprint(found, known))
+            if message.channel.id in images:
+                there.put(message)
+            else:
+                there.copy(message)
             meter.step()
         meter.end()
         yield from (f"{loss.where}: {loss.what}" for loss in back.losses)
         yield from _extras(log, back, topics)
-    for what, there, wanted in (("copied", copied, written.copied), ("made again", made, written.made)):
-        if there.messages != wanted.messages:
-            yield f"{there.messages} messages are there that were {what}, and {wanted.messages} were written"
-        elif there.digest != wanted.digest:
+    pairs = (("copied", there.copied, written.copied), ("made again", there.made, written.made))
+    for what, found, wanted in pairs:
+        if found.messages != wanted.messages:
+            yield f"{found.messages} messages are there that were {what}, and {wanted.messages} were written"
+        elif found.digest != wanted.digest:
             yield f"messages that were {what} are not what was written: their hashes differ"
-    if manifest.copied_digest is not None and copied.digest != manifest.copied_digest:
+    if manifest.copied_digest is not None and there.copied.digest != manifest.copied_digest:
         yield "messages that are no images are not those that were converted: their hashes differ"
-
-
-def without_note(channel: Channel) -> Channel:
-    """A channel without what its converter made of it, which is no part of the log."""
-    return replace(channel, attributes={key: value for key, value in channel.attributes.items() if key != NOTE})
 
 
 def _extras(log: LogReader, back: LogReader, topics: Collection[str]) -> Iterator[str]:

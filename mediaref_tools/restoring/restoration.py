@@ -143,7 +143,8 @@ def _staged(work: _Work, out: Path, to: str | None, *, verify: bool) -> _Done:
         with Staging(out, maker=_MAKER) as staging:
             _check_out(work.folder, out)
             staging.clear()
-            written = Written() if verify and to is None else None
+            declared = all(entry.channels for entry in work.manifest.topics)
+            written = Written(declared=declared) if verify and to is None else None
             writer = _writer(work, staging.new, to, verify=verify)
             try:
                 copied = _write(work, writer, written)
