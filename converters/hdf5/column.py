@@ -177,6 +177,7 @@ class Movie:
     def __init__(self, group: h5py.Group, name: str, references: h5py.Dataset, scratch: Scratch, codec: str) -> None:
         self.references = references
         self._group, self._name = group, name
+        group.create_dataset(name, (1,), np.uint8)  # in its place until it is known how long it gets
         self._path = scratch.path(f"{address(references)}.mp4", 0)
         known = video_codec(codec)
         if known is None:
@@ -201,6 +202,7 @@ class Movie:
         if self._writer is None:
             return
         self._writer.close()
+        del self._group[self._name]
         made = self._group.create_dataset(self._name, (self._path.stat().st_size,), np.uint8)
         copy_attributes(self.references, made)
         for each in ours(self.references):

@@ -144,7 +144,9 @@ def _number(value: Any) -> int:
 
 
 def ours(references: h5py.Dataset) -> list[str]:
-    """Attributes of references that are not the pictures' own."""
+    """Attributes of references that are not the pictures' own; none of what holds no references of ours."""
+    if SPEC not in references.attrs:
+        return []
     text = attribute(references, ADDED)
     added = tuple(json.loads(text)) if isinstance(text, str) else _OWN
     return [name for name in (*RESERVED, *added) if name in references.attrs]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mediaref_tools.conversion.conversion import convert
-from mediaref_tools.dataset.manifest import Settings
+from mediaref_tools.dataset.manifest import Settings, TopicCodec
 from mediaref_tools.plugins import open_log
 from mediaref_tools.restoring.report import RestoreReport
 from tests.smalllogs import camera, log_of, others
@@ -21,8 +21,7 @@ from .conftest import Run
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("restore")
     log = log_of(folder, "mcap", [*camera(), *camera("/raw", encoding="mono8"), *others()])
-    settings: Any = Settings(topic_codecs=({"glob": "/raw", "codec": "lossless"},))
-    convert(log, folder / "dataset", settings=settings)
+    convert(log, folder / "dataset", settings=Settings(topic_codecs=(TopicCodec(glob="/raw", codec="lossless"),)))
     return folder / "dataset"
 
 
