@@ -21,10 +21,11 @@ __all__ = ["fields", "holds_records", "record", "record_bytes", "record_type", "
 _TYPED, _STRING = "mediaref.Record", "mediaref.MediaRef"
 
 
-def fields(message: Message) -> tuple[Fields, Envelope | None]:
+def fields(message: Message) -> tuple[Fields, Envelope]:
     """A message's fields: `data` is base64, `timestamp` an object of `sec` and `nsec`; and all else of it.
 
-    There is no envelope where the data is spelled in a way that nobody would spell it again, as with escapes.
+    Where the data is spelled in a way that nobody would spell it again, as with escapes, the envelope is that of a
+    message that says the same in the usual way.
 
     Raises:
         ImageError: The message is no such JSON.
@@ -37,16 +38,17 @@ def fields(message: Message) -> tuple[Fields, Envelope | None]:
         plain = {name: value.get(name) for name in PLAIN}
         data = _bytes(value.get("data"))
         found = plain | {"data": data, "timestamp": _stamp_ns(value.get("timestamp"))}
-        return found, _envelope(text, data)
+        return found, _envelope(text, value, data)
     except (ValueError, RecursionError) as error:  # an ImageError is a ValueError
         raise broken(message, error) from error
 
 
-def _envelope(text: bytes, data: bytes) -> Envelope | None:
+def _envelope(text: bytes, value: dict[str, Any], data: bytes) -> Envelope:
     spelled = b'"' + base64.b64encode(data) + b'"'
     start = text.find(spelled)
     if start < 0:
-        return None
+        text = json.dumps(value | {"data": base64.b64encode(data).decode()}).encode()
+        start = text.find(spelled)
     return Envelope(text[: start + 1], text[start + len(spelled) - 1 :], len(data))
 
 
