@@ -73,7 +73,7 @@ def content(path: Path, opening: Any) -> Counter[Any]:
 def trips(folder: Path) -> list[str]:
     """The table of logs and codecs."""
     lines = [
-        "| log | codec | messages | the same | same pixels | re-encoded | different | log, MB | dataset | restored | s |",
+        "| log | codec | messages | the same | same pixels | re-encoded | other | log, MB | dataset | restored | s |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for relative in LOGS:
