@@ -44,16 +44,26 @@ class RestoredImage(NamedTuple):
 class TopicPictures:
     """Makes one topic's pictures again, row by row, in their order. For one thread at a time."""
 
-    def __init__(self, dataset: Path, segments: Mapping[str, Segment], policy: Policy, threads: int = 1) -> None:
+    def __init__(
+        self,
+        dataset: Path,
+        segments: Mapping[str, Segment],
+        policy: Policy,
+        *,
+        corrected: bool = False,
+        threads: int = 1,
+    ) -> None:
         """Begin.
 
         Args:
             dataset: What uris are relative to.
             segments: The topic's, by uri.
             policy: How its pictures were decoded.
+            corrected: Whether red and blue were put right before that: raw pixels may have been files then.
             threads: Of each decoder.
         """
         self._dataset, self._segments, self._policy, self._threads = dataset, segments, policy, threads
+        self._corrected = corrected
         self._shown: dict[str, SegmentFrames] = {}
         self._raw, self._file = RawData(), FileData()
 
@@ -85,7 +95,8 @@ class TopicPictures:
         if image.kind == "raw" and layout(image.encoding) is not None:
             rest = b"" if row.source_rest is None else _inflated(row.source_rest)
             data = self._raw.of(frame, image, _size(row, image), rest)
-            return RestoredImage(replace(image, data=data), "identical" if lossless else "near")
+            exact = lossless and not self._corrected
+            return RestoredImage(replace(image, data=data), "identical" if exact else "near")
         if is_zstd(image):
             raw = replace(image, encoding=row.source_framing, kind="raw")
             data = pack_zstd(replace(raw, data=self._raw.of(frame, raw, _size(row, raw))))

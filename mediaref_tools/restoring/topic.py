@@ -47,7 +47,9 @@ class TopicRestorer:
         self.channels = channels
         self.problems: list[str] = []
         segments = {segment.uri: segment for segment in entry.segments}
-        self._pictures = TopicPictures(dataset, segments, settings.policy(entry.topic), threads)
+        self._pictures = TopicPictures(
+            dataset, segments, settings.policy(entry.topic), corrected=settings.swap_rb, threads=threads
+        )
         self._rows = table.rows(entry.topic)
         self._counts: Counter[str] = Counter()
         self._bytes = 0

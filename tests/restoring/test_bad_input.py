@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mediaref_tools as mrt
+from mediaref_tools import plugins
 from mediaref_tools.errors import DatasetError, LogError, OutputError, PluginError
 from mediaref_tools.media.datauri import DataURI
+from mediaref_tools.sample import START_NS, numbered_image
 from tests import tamper
+from tests.converters.hdf5logs import jpeg
 from tests.smalllogs import camera, log_of
 from tests.toylog import write_toy_log
 
@@ -160,17 +164,19 @@ def test_embedded_picture_that_is_no_data(dataset: Path, tmp_path: Path) -> None
 
 
 def test_a_container_whose_converter_can_t_restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mediaref_tools import plugins
-    from tests import toylog
+    stranger = EntryPoint("toy", "tests.toylog:ToyConverter", plugins.GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: [stranger])
+    pictures = [(START_NS + at, jpeg(numbered_image(at, 96, 64))) for at in range(9)]
+    mrt.convert(write_toy_log(tmp_path / "log.toy", pictures), tmp_path / "dataset")
+    with pytest.raises(LogError, match="the converter of toy can't turn its logs back"):
+        mrt.restore(tmp_path / "dataset", tmp_path / "again.toy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "log.toy"]
 
-    monkeypatch.setattr(plugins, "entry_points", lambda **_: [])
-    del toylog
-    log = write_toy_log(tmp_path / "log.toy", [])
-    assert log.is_file()
-    with pytest.raises(PluginError, match="no converter writes new logs of 'floppy'"):
-        from mediaref_tools.restoring.target import author_of
 
-        author_of("floppy")
+def test_a_container_that_nobody_writes(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="no converter writes new logs of 'floppy': expected one of mcap, rosbag1"):
+        mrt.restore(dataset, tmp_path / "out", to="floppy")
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
 
 
 def test_another_process_is_at_it(tmp_path: Path) -> None:

@@ -118,9 +118,10 @@ def test_a_whole_video_is_muxed_anew(tmp_path: Path) -> None:
         assert [m.log_time_ns for m in mine] == [m.log_time_ns for m in theirs]
 
 
-def test_swapped_colours_are_swapped_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["h264", "lossless"])
+def test_swapped_colours_are_swapped_back(tmp_path: Path, codec: str) -> None:
     log = hdf5logs.aloha_compressed(tmp_path / "episode.hdf5")
-    report, again = round_trip(log, swap_rb=True)
+    report, again = round_trip(log, swap_rb=True, codec=codec)
     assert report.different == 0
     with open_log(log, mrt.Settings(fps="20").opening) as one, open_log(again, mrt.Settings(fps="20").opening) as two:
         from PIL import Image
