@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mediaref_tools.progress import Progress
     from mediaref_tools.proof.verification import verify
     from mediaref_tools.report import Report, VerifyReport
+    from mediaref_tools.restoring.report import RestoredTopic, RestoreReport
+    from mediaref_tools.restoring.restoration import restore
     from mediaref_tools.viewer.view import Viewer, view
     from mediaref_tools.webreport.page import html_report
     from mediaref_tools.windows import Window, Windows
@@ -44,6 +46,8 @@ __all__ = [
     "MediarefError",
     "Progress",
     "Report",
+    "RestoreReport",
+    "RestoredTopic",
     "Settings",
     "Topic",
     "VerifyReport",
@@ -64,6 +68,7 @@ __all__ = [
     "open_dataset",
     "open_episode",
     "open_playable",
+    "restore",
     "to_refs",
     "verify",
     "view",
@@ -96,6 +101,9 @@ _WHERE = {
     "MediarefError": "errors",
     "Progress": "progress",
     "Report": "report",
+    "RestoreReport": "restoring.report",
+    "RestoredTopic": "restoring.report",
+    "restore": "restoring.restoration",
     "Settings": "dataset.manifest",
     "Topic": "dataset.topic",
     "VerifyReport": "report",

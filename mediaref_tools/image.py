@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from mediaref_tools.errors import ImageError
@@ -67,6 +67,9 @@ class ImageValue:
         frame_id: header.frame_id, or "".
         type: The message's type as the container spells it.
         counter: The sender's own count of a packet, where it has one: a gap in it is a packet that is missing.
+        envelope: All of the message but `data`, as its converter writes it down: what `RestorableReader.serialized`
+            makes the very same message of. None where the converter has no such thing, or can't promise it.
+        serialized: The message's own bytes, where they are not `Message.data`: that may be compressed.
     """
 
     data: bytes | memoryview
@@ -80,6 +83,8 @@ class ImageValue:
     frame_id: str = ""
     type: str = ""
     counter: int | None = None
+    envelope: bytes | None = field(default=None, compare=False)
+    serialized: bytes | memoryview | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         shape = f"{self.width}x{self.height} step={self.step}" if self.kind == "raw" else self.kind

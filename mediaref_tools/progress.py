@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 __all__ = ["Meter", "OnProgress", "Progress", "Stage", "no_progress"]
 
 
-Stage = Literal["encode", "prove", "verify", "export", "batch"]
+Stage = Literal["encode", "prove", "verify", "export", "restore", "batch"]
 
 
 class Progress(NamedTuple):
@@ -17,7 +17,7 @@ class Progress(NamedTuple):
 
     Attributes:
         stage: "encode" (the log is read and written), "prove" (references are decoded and compared),
-            "verify", "export", "batch" (logs, one after the other).
+            "verify", "export", "restore", "batch" (logs, one after the other).
         done, total: Messages, frames or logs; total is None while nobody knows.
         bytes_in, bytes_out: Image bytes read, and bytes of media written for them, so far; 0 where no media
             is written.

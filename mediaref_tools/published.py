@@ -14,6 +14,7 @@ from mediaref_tools.dataset.manifest import Manifest
 from mediaref_tools.log import Record
 from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.report import Report, VerifyReport
+from mediaref_tools.restoring.report import RestoreReport
 
 __all__ = ["published"]
 
@@ -24,6 +25,7 @@ _MODELS: dict[str, type[Any]] = {
     "report": Report,
     "batch-report": BatchReport,
     "verify-report": VerifyReport,
+    "restore-report": RestoreReport,
 }
 
 

@@ -17,6 +17,7 @@ those of the pictures' own dataset, and these:
 | `mediaref_time` | JSON: how a row's log time is told |
 | `mediaref_times_ns` | log times, where nothing else tells them |
 | `mediaref_repeats` | the path of the dataset that has the same pictures, where this one is no topic of its own |
+| `mediaref_added` | JSON: which of `channel_order`, `orientation` and `fps` are not the pictures' own attributes |
 
 An attribute of that name that the pictures' dataset had already stays as it was.
 """
@@ -25,7 +26,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["NO_PTS", "PTS", "REPEATS", "RESERVED", "SPEC", "SPEC_VERSION", "TIME", "TIMES_NS", "URI", "holds_refs"]
+__all__ = [
+    "ADDED",
+    "NO_PTS",
+    "PTS",
+    "REPEATS",
+    "RESERVED",
+    "SPEC",
+    "SPEC_VERSION",
+    "TIME",
+    "TIMES_NS",
+    "URI",
+    "holds_refs",
+]
 
 URI: Final = "uri"
 PTS: Final = "pts_ns"
@@ -37,9 +50,10 @@ SPEC_VERSION: Final = "1.0"
 TIME: Final = "mediaref_time"
 TIMES_NS: Final = "mediaref_times_ns"
 REPEATS: Final = "mediaref_repeats"
+ADDED: Final = "mediaref_added"
 RESERVED: Final = (
-    SPEC, TIME, TIMES_NS, REPEATS, "source_shape", "source_dtype", "source_type", "source_encoding", "source_layout",
-    "source_height", "source_width", "source_step", "source_storage",
+    SPEC, TIME, TIMES_NS, REPEATS, ADDED, "source_shape", "source_dtype", "source_type", "source_encoding",
+    "source_layout", "source_height", "source_width", "source_step", "source_storage",
 )  # fmt: skip
 """Attributes that a reader depends on: pictures whose dataset has one already are left as they are."""
 

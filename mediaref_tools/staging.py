@@ -11,7 +11,7 @@ from typing import IO, Self
 
 from mediaref_tools.errors import OutputError
 
-__all__ = ["Staging", "remove", "sync"]
+__all__ = ["Staging", "folder_bytes", "remove", "sync"]
 
 _MARK = ".mediaref-partial"
 
@@ -66,7 +66,7 @@ class Staging:
                 names = {path.name for path in self.folder.iterdir()}
                 if is_link or (names and _MARK not in names):
                     raise OutputError(
-                        "neither a conversion nor an export left this behind, so it is not touched; move it away: "
+                        "no conversion, export or restoration left this behind, so it is not touched; move it away: "
                         f"{self.folder}"
                     )
                 mark = self._path.open("a+b")
@@ -77,8 +77,8 @@ class Staging:
             if not _lock(mark):
                 mark.close()
                 raise OutputError(
-                    "another conversion or export is writing there right now: wait for its end, or choose another "
-                    f"output: {self.folder}"
+                    "another conversion, export or restoration is writing there right now: wait for its end, or choose "
+                    f"another output: {self.folder}"
                 )
             if self._path.exists() and os.path.samestat(os.fstat(mark.fileno()), self._path.stat()):
                 return mark
@@ -185,6 +185,13 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def folder_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _lock(mark: IO[bytes]) -> bool:

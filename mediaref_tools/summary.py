@@ -8,7 +8,6 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mediaref_tools.conversion.building import folder_bytes
 from mediaref_tools.dataset.layout import MANIFEST
 from mediaref_tools.dataset.manifest import Manifest, Settings, Source, Tool, TopicEntry
 from mediaref_tools.errors import MediarefError
@@ -16,6 +15,7 @@ from mediaref_tools.log import NOTE, Channel, ChannelStats, LogReader, Role
 from mediaref_tools.media.trust import inside
 from mediaref_tools.plugins import open_log
 from mediaref_tools.report import KeptTopic, LossReport
+from mediaref_tools.staging import folder_bytes
 
 __all__ = ["ChannelSummary", "DatasetSummary", "LogSummary", "TopicSummary", "inspect"]
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from mediaref_tools.errors import MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, LogReader, Message, Record, RecordKind
 from mediaref_tools.media.mediaref import MediaRef
+from mediaref_tools.restorable import RestorableReader
 
 __all__ = ["ConverterContract"]
 
@@ -85,6 +87,37 @@ class ConverterContract(ReadingContract):
             kept = (message for message in copy.messages() if message.channel.topic != topic)
             assert _content(kept) == _content(others)
 
+    @pytest.mark.parametrize("kind", ["typed", "string"])
+    def test_records_become_images_again(self, reader: LogReader, out: Path, kind: RecordKind) -> None:
+        """Where the container can be restored: channels and messages, byte for byte."""
+        if not isinstance(reader, RestorableReader):
+            pytest.skip("its reader is no RestorableReader: its logs can't be restored")
+        images = [message for message in reader.messages() if is_image(message)]
+        self._rewrite(reader, out, {message.channel.topic for message in images}, kind)
+        again = out.parent / "again" / out.name
+        again.parent.mkdir()
+        with self.converter().open(out) as copy:
+            assert isinstance(copy, RestorableReader)
+            originals = _originals(reader.channels, copy.channels)
+            waiting = {message.channel.topic: iter(_of(images, message.channel.topic)) for message in images}
+            writer = copy.restorer(again, originals)
+            for message in copy.messages():
+                if message.channel.id not in originals:
+                    writer.copy(message)
+                    continue
+                source = next(waiting[message.channel.topic])
+                value = reader.image(source)
+                data = copy.serialized(originals[message.channel.id], value)
+                assert bytes(data) == bytes(source.data if value.serialized is None else value.serialized)
+                writer.put(message, data)
+            writer.commit()
+            assert list(writer.losses) == []
+        with self.converter().open(again) as restored:
+            assert restored.container == reader.container
+            assert _channels(restored.channels) == _channels(reader.channels)
+            assert _content(restored.messages()) == _content(reader.messages())
+            assert list(restored.losses) == []
+
     def test_a_rewrite_is_repeatable(self, reader: LogReader, path: Path, out: Path) -> None:
         """What was rewritten is rewritten again, records and all; the source is left alone."""
         before = fingerprint(path.parent)
@@ -127,6 +160,22 @@ class ConverterContract(ReadingContract):
             else:
                 writer.copy(message)
         writer.commit()
+
+
+def _of(messages: Iterable[Message], topic: str) -> list[Message]:
+    return [message for message in messages if message.channel.topic == topic]
+
+
+def _originals(before: Iterable[Channel], after: Sequence[Channel]) -> dict[int, Channel]:
+    """What each channel of records was: a topic's channels are in the same order before and after."""
+    found = {}
+    for topic in {channel.topic for channel in after}:
+        now = [channel for channel in after if channel.topic == topic]
+        then = [channel for channel in before if channel.topic == topic]
+        for old, new in zip(then, now, strict=True):
+            if old.role == "image":
+                found[new.id] = replace(old, id=new.id)
+    return found
 
 
 def _ref(index: int) -> MediaRef:

@@ -62,6 +62,7 @@ def test_written_reports_follow_their_schemas(tmp_path: Path) -> None:
         "report": mrt.convert(log, tmp_path / "set"),
         "batch-report": mrt.convert_folder(tmp_path / "logs", tmp_path / "sets"),
         "verify-report": mrt.verify(tmp_path / "set", against=log),
+        "restore-report": mrt.restore(tmp_path / "set", tmp_path / "again.mcap"),
     }
     for name, model in written.items():
         schema = json.loads((files("mediaref_tools.schemas") / f"{name}.schema.json").read_text(encoding="utf-8"))

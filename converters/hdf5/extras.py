@@ -11,6 +11,7 @@ import numpy as np
 from h5py import h5a, h5d, h5t
 
 from .file import Tree
+from .records import ours
 
 __all__ = ["extras"]
 
@@ -31,7 +32,8 @@ def extras(file: h5py.File, tree: Tree, replaced: Collection[str]) -> Iterator[t
     Args:
         file: An open file.
         tree: What it holds.
-        replaced: Datasets that became references: they have attributes, and no more.
+        replaced: Datasets that became references: they have attributes, and no more; those that say what it was do
+            not count.
     """
     yield from _attributes("", file)
     for path in tree.groups:
@@ -40,7 +42,8 @@ def extras(file: h5py.File, tree: Tree, replaced: Collection[str]) -> Iterator[t
     for path in tree.datasets:
         if path not in replaced:
             yield path, _dataset(file[path])
-        yield from _attributes(path, file[path])
+        told = set() if path not in replaced else {f"{path}@{name}" for name in ours(file[path])}
+        yield from (each for each in _attributes(path, file[path]) if each[0] not in told)
     for path, target in tree.aliases.items():
         yield f"{path} -> {target}", b""
     for link in tree.links:

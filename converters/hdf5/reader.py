@@ -22,9 +22,11 @@ from mediaref_tools.log import Channel, ChannelStats, Loss, Message, OpenOptions
 from mediaref_tools.recordjson import json_record
 
 from ..storage.timeorder import Block, in_time_order
+from .column import Was
 from .extras import extras
 from .file import is_hdf5, open_file, reading, walk
 from .records import recorded
+from .restorer import Hdf5Restorer
 from .rows import image_of, read_rows, spans
 from .topics import Topic, survey
 from .video import packets
@@ -90,6 +92,7 @@ class Hdf5Reader:
             raise
         self._topics = {topic.channel.id: topic for topic in self._survey.topics.values()}
         self._stats: dict[int, ChannelStats] = {}
+        self._was: dict[str, Was] = {}
         self._told: set[tuple[str, int]] = set()
         self._losses = list(self._survey.losses)
         self.losses: Sequence[Loss] = self._losses
@@ -241,6 +244,27 @@ class Hdf5Reader:
             OutputError: `out` exists, or can't be written.
         """
         return Hdf5Writer(self._opened(), self.path, self._tree, self._survey, out, frozenset(topics), self._options)
+
+    def serialized(self, channel: Channel, image: ImageValue) -> bytes | memoryview:
+        """The row that holds a picture; see `mediaref_tools.restorable.RestorableReader`.
+
+        Raises:
+            ImageError: It is no picture of such a dataset.
+        """
+        was = self._was.get(channel.topic)
+        if was is None:
+            with reading(self.path, channel.topic):
+                was = self._was[channel.topic] = Was.of(self._opened()[channel.topic])
+        return was.row(image)
+
+    def restorer(self, out: Path, originals: Mapping[int, Channel]) -> Hdf5Restorer:
+        """Start the same file anew at `out`, with pictures where references stand; see `RestorableReader`.
+
+        Raises:
+            LogError: The log is closed, or does not say what its references stand for.
+            OutputError: `out` exists, or can't be written.
+        """
+        return Hdf5Restorer(self._opened(), self.path, self._tree, out, originals)
 
     def close(self) -> None:
         """Let go of the file."""

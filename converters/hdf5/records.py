@@ -11,14 +11,16 @@ import numpy as np
 from mediaref_tools.errors import OutputError
 from mediaref_tools.log import Record
 from mediaref_tools.media.mediaref import MediaRef
-from mediaref_tools.reftable import NO_PTS, PTS, REPEATS, SPEC, SPEC_VERSION, TIME, TIMES_NS, URI
+from mediaref_tools.reftable import ADDED, NO_PTS, PTS, REPEATS, RESERVED, SPEC, SPEC_VERSION, TIME, TIMES_NS, URI
 
+from .file import attribute
 from .topics import Topic
 
-__all__ = ["RefColumn", "described", "recorded", "repeated"]
+__all__ = ["RefColumn", "described", "ours", "recorded", "repeated"]
 
 _DTYPE = np.dtype([(URI, h5py.string_dtype("utf-8")), (PTS, "<i8")])
 _ROWS = 512
+_OWN = ("channel_order", "orientation", "fps")
 
 
 class RefColumn:
@@ -139,3 +141,12 @@ def _text(value: Any) -> str:
 
 def _number(value: Any) -> int:
     return int(value) if isinstance(value, (int, np.integer)) else 0
+
+
+def ours(references: h5py.Dataset) -> list[str]:
+    """Attributes of references that are not the pictures' own; none of what holds no references of ours."""
+    if SPEC not in references.attrs:
+        return []
+    text = attribute(references, ADDED)
+    added = tuple(json.loads(text)) if isinstance(text, str) else _OWN
+    return [name for name in (*RESERVED, *added) if name in references.attrs]

@@ -16,10 +16,11 @@ from mediaref_tools.log import Message
 
 from .pictures import Pictures
 
-__all__ = ["image_of", "read_rows", "spans"]
+__all__ = ["file_of", "image_of", "read_rows", "spans"]
 
 _SPAN_BYTES = 2**20
 _VARIABLE_ROWS = 16
+_QUALITY = 97
 _SWAPPED = {"rgb8": "bgr8", "rgba8": "bgra8"}
 
 
@@ -69,8 +70,12 @@ def image_of(message: Message, pictures: Pictures, *, swap: bool) -> ImageValue:
         return ImageValue(message.data, pictures.encoding, "packet", type=kind)
     if pictures.layout == "file":
         # Neither JPEG nor PNG ends in a zero byte, and no length beside them can be trusted.
-        data = bytes(message.data).rstrip(b"\0")
-        return _recoloured(data, kind) if swap else ImageValue(data, pictures.encoding, "file", type=kind)
+        whole = bytes(message.data)
+        data = whole.rstrip(b"\0")
+        if swap:
+            return _recoloured(data, kind)
+        padding = str(len(whole) - len(data)).encode()  # of rows that have a length of their own nobody else tells it
+        return ImageValue(data, pictures.encoding, "file", type=kind, envelope=padding)
     height, width, channels = pictures.height, pictures.width, pictures.channels
     if len(message.data) == 0:
         raise ImageError("a row that could not be read")
@@ -98,3 +103,11 @@ def _recoloured(data: bytes, kind: str) -> ImageValue:
         raise ImageError(f"image file of {len(data)} bytes can't be decoded to swap red and blue: {error}") from error
     height, width, _ = pixels.shape
     return ImageValue(pixels.tobytes(), "bgr8", "raw", height, width, width * 3, type=kind)
+
+
+def file_of(image: ImageValue) -> bytes:
+    """A JPEG whose red and blue are the wrong way round again, of pixels where they were put right."""
+    pixels = np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "jpeg", quality=_QUALITY)
+    return stream.getvalue()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,15 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from mediaref_tools.errors import LogError, MediarefError, OutputError
+from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.log import Message, OpenOptions, Record
 from mediaref_tools.media.datauri import DataURI
 from mediaref_tools.media.mediaref import MediaRef
-from mediaref_tools.reftable import NO_PTS
+from mediaref_tools.reftable import ADDED, NO_PTS, RESERVED
 
-from .copy import copy_attributes, copy_tree
+from .copy import copy_attributes
 from .file import Tree, address, reading
+from .newfile import NewFile
 from .pictures import Pictures
 from .records import RefColumn, described, repeated
 from .rows import image_of, read_rows, spans
@@ -74,18 +74,7 @@ class Hdf5Writer:
         self._repeats = {tree.datasets[name]: (name, base) for name, base in survey.repeats.items() if base in wanted}
         self._replaced: dict[int, _Replaced] = {}
         self._repeating: dict[str, tuple[RefColumn, str]] = {}
-        with self._writing():
-            order = source["/"].id.get_create_plist().get_link_creation_order()
-            # Attributes may be longer than 64 kB from version 1.8 of the format on.
-            self._file = h5py.File(
-                out, "x", libver=("v108", "latest"), userblock_size=source.userblock_size, track_order=bool(order)
-            )
-        try:
-            with self._writing(), reading(path):
-                copy_tree(source, self._file, self._instead)
-        except BaseException:
-            self.abort()
-            raise
+        self._new = NewFile(source, path, out, self._instead)
 
     def _instead(self, found: h5py.Dataset, group: h5py.Group, name: str) -> bool:
         """Make the dataset of references for a dataset that is to be replaced; the tree's copy asks."""
@@ -123,7 +112,7 @@ class Hdf5Writer:
             raise OutputError(
                 f"row of {message.channel.topic!r} can't become a record: name it in the rewriter's topics: {self._out}"
             )
-        with self._writing():
+        with self._new.writing():
             replaced.add(message.position >> 32, record)
 
     def commit(self) -> None:
@@ -133,7 +122,7 @@ class Hdf5Writer:
             LogError: The source can't be read any more.
             OutputError: The file can't be written, or a row has no record.
         """
-        with self._writing():
+        with self._new.writing():
             for replaced in self._replaced.values():
                 column = replaced.column
                 if column.written != column.rows:
@@ -144,13 +133,12 @@ class Hdf5Writer:
             for path, (column, base) in self._repeating.items():
                 with reading(self._path, path):
                     self._repeat(path, column, base)
-            self._file.close()
-            self._finish()
+        self._new.commit()
 
     def _repeat(self, path: str, column: RefColumn, base: str) -> None:
         """Refer to the pictures of `base`, mostly one row on; what it does not have stands in the reference itself."""
         pictures, mine, other = self._survey_of(base), self._source[path], self._source[base]
-        refs = self._file[base]
+        refs = self._new.file[base]
         for start, stop in spans(mine, pictures, _SPAN_BYTES):
             end = min(stop + 1, pictures.rows)
             rows, theirs, known = read_rows(mine, start, stop), read_rows(other, start, end), refs[start:end]
@@ -182,42 +170,17 @@ class Hdf5Writer:
         Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)).save(stream, "png")
         return MediaRef(uri=DataURI.from_bytes(stream.getvalue(), "image/png").uri)
 
-    def _finish(self) -> None:
-        """Carry the user block over, which comes before all that HDF5 knows of; sync."""
-        size = self._block
-        with self._out.open("r+b") as file:
-            if size:
-                with self._path.open("rb") as source:
-                    file.write(source.read(size))
-            file.flush()
-            os.fsync(file.fileno())
-
-    @property
-    def _block(self) -> int:
-        return int(self._source.userblock_size)
-
     def abort(self) -> None:
         """Close without finishing. Never raises."""
-        try:
-            self._file.close()
-        except (OSError, RuntimeError, ValueError):  # its last bytes can't be written: nobody wants them
-            return
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except MediarefError:
-            raise
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-            raise OutputError(f"log can't be written ({error}): is the disk full? {self._out}") from error
+        self._new.abort()
 
 
 def _tell(column: RefColumn, attributes: dict[str, Any]) -> None:
     """Add attributes; one that the pictures had stays as it was."""
-    for name, value in attributes.items():
-        if name not in column.dataset.attrs:
-            column.dataset.attrs[name] = value
+    added = {name: value for name, value in attributes.items() if name not in column.dataset.attrs}
+    for name, value in added.items():
+        column.dataset.attrs[name] = value
+    column.dataset.attrs[ADDED] = json.dumps([name for name in added if name not in RESERVED])
 
 
 def _ref(value: Any) -> MediaRef:

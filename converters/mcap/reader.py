@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
+from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
 
 from ..messages import imagemsg
+from ..messages.recordtype import RecordType
 from ..rosbag2.zstd import inflated_message
 from ..storage.packed_writer import PackedWriter
 from ..storage.packing import head
 from ..storage.scratch import Scratch
 from ..storage.timeorder import Block, in_time_order
+from .author import McapAuthor
 from .extras import extras
 from .index import Index, Span
 from .scan import scan
@@ -24,7 +27,7 @@ from .source import MAGIC, Source
 from .survey import survey
 from .writer import McapWriter
 
-__all__ = ["SCHEMA_ENCODING", "McapConverter", "McapReader"]
+__all__ = ["SCHEMA_ENCODING", "McapConverter", "McapReader", "original_type"]
 
 SCHEMA_ENCODING = "mcap:schema_encoding"
 """The key of `Channel.attributes` that holds the schema's encoding; the others are the channel's own metadata.
@@ -50,6 +53,10 @@ class McapConverter:
             LogError: It is not an MCAP file. One that is damaged opens, with losses.
         """
         return McapReader(path)
+
+    def author(self, out: Path, channels: Sequence[Channel]) -> McapAuthor:
+        """Start a file of another container's messages; see `mediaref_tools.restorable.AuthoringConverter`."""
+        return McapAuthor(out, channels)
 
 
 class McapReader:
@@ -138,7 +145,17 @@ class McapReader:
         Raises:
             ImageError: The message can't be deserialised.
         """
-        return imagemsg.image(inflated_message(message))
+        plain = inflated_message(message)
+        found = imagemsg.image(plain)
+        return found if plain is message else replace(found, serialized=plain.data)
+
+    def serialized(self, channel: Channel, image: ImageValue) -> bytes:
+        """The message that says what an image does; see `mediaref_tools.restorable.RestorableReader`.
+
+        Raises:
+            ImageError: It can't be made.
+        """
+        return imagemsg.serialized(channel, image)
 
     def record(self, message: Message) -> Record | None:
         """The record in a message: typed, a string of JSON, or a JSON message; None if it holds none.
@@ -162,7 +179,7 @@ class McapReader:
         self._index.source.check_open()
         return extras(self._index)
 
-    def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> LogWriter:
+    def rewriter(self, out: Path, topics: Collection[str], kind: RecordKind) -> McapWriter | PackedWriter:
         """Start the same log anew in the file `out`, compressed as a whole if the source is.
 
         Raises:
@@ -170,10 +187,28 @@ class McapReader:
         """
         self._index.source.check_open()
         names = frozenset(topics)
-        replaced = {channel.id for channel in self.channels if channel.role == "image" and channel.topic in names}
+        types = {
+            channel.id: imagemsg.record_type(channel.encoding, kind)
+            for channel in self.channels
+            if channel.role == "image" and channel.topic in names
+        }
+        return self._writer(out, types, kind)
+
+    def restorer(self, out: Path, originals: Mapping[int, Channel]) -> McapWriter | PackedWriter:
+        """Start the file anew in `out` with other messages on some channels; see `RestorableReader`.
+
+        Raises:
+            OutputError: `out` exists, or can't be written.
+        """
+        self._index.source.check_open()
+        return self._writer(out, {channel_id: original_type(channel) for channel_id, channel in originals.items()})
+
+    def _writer(
+        self, out: Path, types: Mapping[int, RecordType], kind: RecordKind | None = None
+    ) -> McapWriter | PackedWriter:
         if self._unpacked is None:
-            return McapWriter(self._index, out, replaced, kind)
-        return PackedWriter(lambda plain: McapWriter(self._index, plain, replaced, kind), out, self._unpacked.kind)
+            return McapWriter(self._index, out, types, kind)
+        return PackedWriter(lambda plain: McapWriter(self._index, plain, types, kind), out, self._unpacked.kind)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -199,6 +234,15 @@ class McapReader:
             for channel_id, sequence, log_time_ns, publish_time_ns, offset, start, stop in entries
             if start_ns <= log_time_ns < stop_ns and (channel := wanted.get(channel_id)) is not None
         ]
+
+
+def original_type(channel: Channel) -> RecordType:
+    """What a channel's schema was, of the attributes that this reader gave it."""
+    return imagemsg.original_type(
+        channel,
+        schema_encoding=channel.attributes.get(SCHEMA_ENCODING, ""),
+        rihs01=channel.attributes.get("topic_type_hash", ""),
+    )
 
 
 def _channels(index: Index) -> tuple[Channel, ...]:

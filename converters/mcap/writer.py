@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from mcap.opcode import Opcode
 from mcap.writer import CompressionType, Writer
 
 from mediaref_tools.errors import LogError, OutputError
-from mediaref_tools.log import Message, Record, RecordKind
+from mediaref_tools.log import Loss, Message, Record, RecordKind
 
 from ..messages import imagemsg
 from ..messages.recordtype import RecordType
 from ..rosbag2.metadata import retyped
 from ..rosbag2.zstd import deflated, inflated_message
+from ..storage.packing import ZSTD
 from .index import Index
 from .source import Head, parse
 
@@ -39,18 +40,21 @@ class McapWriter:
     Args:
         index: The source.
         out: The file to write.
-        replaced: Ids of the channels whose messages are given to `record`.
-        kind: The form of the records.
+        types: What becomes of the channels whose messages are given to `record`, or to `put`, by id.
+        kind: The form of the records; None where there are none, but what they stood for.
 
     Raises:
         OutputError: `out` exists, or can't be written.
     """
 
-    def __init__(self, index: Index, out: Path, replaced: Collection[int], kind: RecordKind) -> None:
+    def __init__(
+        self, index: Index, out: Path, types: Mapping[int, RecordType], kind: RecordKind | None = None
+    ) -> None:
+        self.losses: Sequence[Loss] = ()
         self._index = index
         self._out = out
-        self._replaced = frozenset(replaced)
-        self._kind: RecordKind = kind
+        self._replaced = types
+        self._kind: RecordKind | None = kind
         self._ids: dict[int, int] = {}
         self._schemas: list[tuple[str, str, bytes]] = []
         self._types: dict[str, RecordType] = {}
@@ -87,14 +91,26 @@ class McapWriter:
         Raises:
             OutputError: It can't be written, or its channel was not declared to hold records.
         """
+        self._check_replaced(message)
+        assert self._kind is not None  # noqa: S101 - it was started for records
+        self.put(message, imagemsg.record_bytes(inflated_message(message), record, self._kind))
+
+    def put(self, message: Message, data: bytes | memoryview) -> None:
+        """Write data in the place of a message, compressed if that is.
+
+        Raises:
+            OutputError: It can't be written, or its channel keeps its own type.
+        """
+        self._check_replaced(message)
+        whole = message.data[:4] != ZSTD or message.channel.encoding != "cdr" or data[:4] == ZSTD
+        self._add(message, data if whole else deflated(bytes(data)))
+
+    def _check_replaced(self, message: Message) -> None:
         if message.channel.id not in self._replaced:
             raise OutputError(
-                f"message of {message.channel.topic!r} can't become a record: its channel keeps its own type; "
-                f"name the topic in the rewriter's topics: {self._out}"
+                f"message of {message.channel.topic!r} can't be replaced: its channel keeps its own type; name the "
+                f"topic in the writer's topics: {self._out}"
             )
-        plain = inflated_message(message)
-        data = imagemsg.record_bytes(plain, record, self._kind)
-        self._add(message, data if plain is message else deflated(data))
 
     def commit(self) -> None:
         """Copy attachments, metadata and records of unknown opcodes, then write the index, sync and close.
@@ -138,15 +154,22 @@ class McapWriter:
 
     def _declare(self) -> None:
         declarations = self._index.declarations
-        schema_ids = {schema_id: self._schema(schema) for schema_id, schema in sorted(declarations.schemas.items())}
+        schemas = sorted(declarations.schemas.items())
+        schema_ids = {schema_id: self._schema(schema) for schema_id, schema in schemas if not self._is_over(schema_id)}
         for channel_id, channel in sorted(declarations.channels.items()):
             schema_id, metadata = schema_ids.get(channel.schema_id, 0), channel.metadata
             encoding = channel.message_encoding
             if channel_id in self._replaced:
-                record_type = self._types[channel.topic] = imagemsg.record_type(encoding, self._kind)
+                record_type = self._types[channel.topic] = self._replaced[channel_id]
                 encoding, schema_id = record_type.encoding, self._schema(_schema(record_type), reuse=True)
                 metadata = _metadata(channel.metadata, record_type)
             self._ids[channel_id] = self._writer.register_channel(channel.topic, encoding, schema_id, metadata)
+
+    def _is_over(self, schema_id: int) -> bool:
+        """Whether a schema is that of records alone, which are no more."""
+        channels = self._index.declarations.channels.items()
+        using = {channel_id for channel_id, channel in channels if channel.schema_id == schema_id}
+        return self._kind is None and bool(using) and using <= self._replaced.keys()
 
     def _schema(self, schema: Any, *, reuse: bool = False) -> int:
         key = (schema.name, schema.encoding, schema.data)
@@ -173,10 +196,20 @@ class McapWriter:
         if record.name != "rosbag2" or text is None:
             return metadata
         try:
-            return metadata | {"serialized_metadata": retyped(text, self._types)}
+            return metadata | {"serialized_metadata": retyped(text, self._types, self._is_record)}
         except LogError as error:
             self._index.losses.note(head.where, f"{error}: it is copied as it is", 0)
             return metadata
+
+    @property
+    def _is_record(self) -> Callable[[str, str], bool] | None:
+        """What tells the topics whose records are no more; None where records are written."""
+        if self._kind is not None:
+            return None
+        declarations = self._index.declarations
+        schemas = [declarations.schema(declarations.channels[channel_id]) for channel_id in self._replaced]
+        names = {schema.name for schema in schemas if schema is not None}
+        return lambda name, _: name in names
 
     def _copy_attachment(self, head: Head) -> None:
         losses = self._index.losses
@@ -205,8 +238,8 @@ class McapWriter:
 
 
 def _schema(record_type: RecordType) -> records.Schema:
-    data = record_type.definition.encode()
-    return records.Schema(id=0, name=record_type.name, encoding=record_type.schema_encoding, data=data)
+    name, encoding = record_type.name, record_type.schema_encoding
+    return records.Schema(id=0, name=name, encoding=encoding, data=record_type.definition)
 
 
 def _metadata(metadata: dict[str, str], record_type: RecordType) -> dict[str, str]:

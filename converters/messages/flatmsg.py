@@ -11,15 +11,16 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from flatbuffers import encode, number_types, packer
+from flatbuffers import Builder, encode, number_types, packer
 from flatbuffers.table import Table
 
 from mediaref_tools.errors import ImageError
-from mediaref_tools.log import Message
+from mediaref_tools.log import Channel, Message
 
+from .envelope import Envelope, split
 from .imagefields import Fields, broken, nanoseconds
 
-__all__ = ["fields"]
+__all__ = ["fields", "resized"]
 
 _DEFINITION_MAX = 1 << 20
 _NAME_MAX = 64
@@ -37,8 +38,10 @@ _TYPES = {
 """Base types of the fields, and of the elements of a vector."""
 
 
-def fields(message: Message) -> Fields:
-    """A message's fields; `data` is a view, b"" where the message has none, as its writers leave out what is empty.
+def fields(message: Message) -> tuple[Fields, Envelope | None]:
+    """A message's fields, and all else of it.
+
+    `data` is a view, b"" where the message has none, as its writers leave out what is empty.
 
     Raises:
         ImageError: The schema or the message is broken.
@@ -48,11 +51,41 @@ def fields(message: Message) -> Fields:
         raise broken(message, slots)
     try:
         table = _root(memoryview(message.data))
-        return {"data": b""} | {
+        found = {"data": b""} | {
             name: _value(table, name, at) for name, slot in slots.items() if (at := _at(table, slot))
         }
+        return found, split(message.data, memoryview(found["data"]))
     except Exception as error:  # struct.error, TypeError …: whatever offsets of hostile bytes make of the library
         raise broken(message, error) from error
+
+
+def resized(channel: Channel, envelope: Envelope, data: bytes | memoryview) -> bytes:
+    """A message with data of another length than it had: written anew, with the fields that are known.
+
+    Raises:
+        ImageError: The schema or the envelope is broken.
+    """
+    slots = _slots(channel.type, channel.definition)
+    if isinstance(slots, str):
+        raise ImageError(slots)
+    known, _ = fields(Message(channel, 0, None, None, envelope.around(bytes(envelope.size))))
+    builder = Builder(len(data) + 1024)
+    vectors = {"data": builder.CreateByteVector(bytes(data))}
+    vectors |= {name: builder.CreateString(known[name]) for name in ("frame_id", "format", "encoding") if name in known}
+    builder.StartObject(max(slots.values()) + 1)
+    for name, slot in slots.items():
+        if name in vectors:
+            builder.PrependUOffsetTRelativeSlot(slot, vectors[name], 0)
+        elif name == "timestamp" and name in known:
+            seconds, nanos = divmod(known[name], 1_000_000_000)
+            builder.Prep(4, 8)
+            builder.PrependUint32(nanos)
+            builder.PrependUint32(seconds)
+            builder.PrependStructSlot(slot, builder.Offset(), 0)
+        elif name in known:
+            builder.PrependUint32Slot(slot, known[name], 0)
+    builder.Finish(builder.EndObject())
+    return bytes(builder.Output())
 
 
 def _value(table: Table, name: str, at: int) -> Any:

@@ -9,6 +9,8 @@ from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageKind, ImageValue, video_codec
 from mediaref_tools.log import Message
 
+from .envelope import Envelope
+
 __all__ = ["FOXGLOVE", "PLAIN", "Fields", "broken", "image_value", "nanoseconds"]
 
 Fields = Mapping[str, Any]
@@ -52,7 +54,7 @@ def nanoseconds(seconds: int, fraction: int) -> int:
     return stamp_ns
 
 
-def image_value(message: Message, kind: ImageKind, fields: Fields) -> ImageValue:
+def image_value(message: Message, kind: ImageKind, fields: Fields, envelope: Envelope | None) -> ImageValue:
     """The image value of a message's fields.
 
     Args:
@@ -60,6 +62,7 @@ def image_value(message: Message, kind: ImageKind, fields: Fields) -> ImageValue
         kind: What its type stands for; a file whose format names a video codec is a packet nonetheless, as cameras
             send H.264 in a CompressedImage.
         fields: Its fields.
+        envelope: All else.
 
     Raises:
         ImageError: A field is not what its name says.
@@ -84,6 +87,7 @@ def image_value(message: Message, kind: ImageKind, fields: Fields) -> ImageValue
         frame_id=texts["frame_id"],
         type=message.channel.type,
         counter=None if fields.get("pts") is None else numbers["pts"],
+        envelope=None if envelope is None else envelope.pack(),
     )
 
 

@@ -10,15 +10,16 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from mediaref_tools.errors import ImageError
 from mediaref_tools.log import Message
 
+from .envelope import Envelope
 from .imagefields import PLAIN, Fields, broken, nanoseconds
 
-__all__ = ["fields"]
+__all__ = ["fields", "resized"]
 
 _DEFINITION_MAX = 16 << 20
 
 
-def fields(message: Message) -> Fields:
-    """A message's fields; those that its schema does not have are absent.
+def fields(message: Message) -> tuple[Fields, Envelope | None]:
+    """A message's fields, those that its schema does not have are absent; and all else of it.
 
     Raises:
         ImageError: The schema or the message is broken.
@@ -32,11 +33,68 @@ def fields(message: Message) -> Fields:
         taken: dict[str, Any] = {name: getattr(value, name) for name in ("data", *PLAIN) if name in known}
         if "timestamp" in known and value.HasField("timestamp"):
             taken["timestamp"] = nanoseconds(value.timestamp.seconds, value.timestamp.nanos)
+        number = known["data"].number if "data" in known else 0
+        envelope = _envelope(message.data, number, taken.get("data"))
     except ImageError as error:
         raise broken(message, error) from error
     except Exception as error:  # DecodeError; and AttributeError, ValueError … where the schema is an odd one
         raise broken(message, error) from error
-    return taken
+    return taken, envelope
+
+
+def _envelope(message: bytes | memoryview, number: int, data: Any) -> Envelope | None:
+    """What is around the last field of that number, which is the one that counts."""
+    at, found = 0, None
+    while at < len(message):
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        if kind == 2:
+            length, at = _varint(message, at)
+            if tag >> 3 == number:
+                found = at, at + length
+            at += length
+        elif kind == 0:
+            _, at = _varint(message, at)
+        elif kind in (1, 5):
+            at += 8 if kind == 1 else 4
+        else:
+            return None  # groups, which nobody writes any more
+    start, stop = found or (len(message), len(message))
+    if message[start:stop] != data:
+        return None
+    return Envelope(bytes(message[:start]), bytes(message[stop:]), stop - start)
+
+
+def _varint(message: bytes | memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def resized(envelope: Envelope, data: bytes | memoryview) -> bytes:
+    """A message with data of another length than it had.
+
+    Raises:
+        ImageError: It spells the length in an odd way.
+    """
+    spelled = _spelled(envelope.size)
+    if not envelope.head.endswith(spelled):
+        raise ImageError("the message spells the length of its data in more bytes than it takes")
+    head = envelope.head.removesuffix(spelled) + _spelled(len(data))
+    return Envelope(head, envelope.tail, len(data)).around(data)
+
+
+def _spelled(value: int) -> bytes:
+    parts = []
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])
 
 
 @lru_cache(maxsize=64)

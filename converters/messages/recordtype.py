@@ -1,4 +1,4 @@
-"""A record's type, as a container declares it."""
+"""A message type, as a container declares it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["RecordType"]
 
 
 class RecordType(NamedTuple):
-    """What a channel of records says of itself.
+    """What a channel of records, or of images that they stood for, says of itself.
 
     Attributes:
         name: "pkg/Type" in ROS 1, "pkg/msg/Type" in ROS 2, "mediaref.Type" in JSON.
@@ -21,6 +21,6 @@ class RecordType(NamedTuple):
     name: str
     encoding: str
     schema_encoding: str
-    definition: str
+    definition: bytes
     md5sum: str = ""
     rihs01: str = ""

@@ -11,21 +11,34 @@ from importlib.resources import files
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageKind, ImageValue
-from mediaref_tools.log import Message, Record, RecordKind, Role
+from mediaref_tools.log import Channel, Message, Record, RecordKind, Role
 from mediaref_tools.media.mediaref import MediaRef
 from mediaref_tools.recordjson import json_record
 
+from .envelope import Envelope, split
 from .imagefields import Fields, broken, image_value, nanoseconds
 from .recordtype import RecordType
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
-__all__ = ["ROS", "full_name", "image", "record", "record_bytes", "record_type", "role"]
+__all__ = [
+    "ROS",
+    "composed",
+    "declared",
+    "full_name",
+    "image",
+    "record",
+    "record_bytes",
+    "record_type",
+    "resized",
+    "role",
+]
 
 ROS: Final = ("ros1", "cdr")
 """The encodings of ROS messages."""
@@ -116,12 +129,13 @@ def _store(encoding: str) -> Typestore:
 
 def _deserialize(message: Message) -> Any:
     name, reason = full_name(message.channel.type), None
+    whole = memoryview(message.data)  # rosbags takes slices, which would be copies of bytes
     for layout in _layouts(name, message.channel.definition):
         try:
             if message.channel.encoding == "ros1":
-                value = _store("ros1").deserialize_ros1(message.data, layout)
+                value = _store("ros1").deserialize_ros1(whole, layout)
             else:
-                value = _store("cdr").deserialize_cdr(message.data, layout)
+                value = _store("cdr").deserialize_cdr(whole, layout)
             if name in _LAYOUTS and getattr(value, "is_bigendian", 0) > 1:
                 raise ImageError(f"its is_bigendian is {value.is_bigendian}, expected 0 or 1")
             return value
@@ -144,7 +158,57 @@ def image(message: Message) -> ImageValue:
         "timestamp": stamp_ns,
         "frame_id": header.frame_id,
     }
-    return image_value(message, _KINDS[full_name(message.channel.type)], fields)
+    return image_value(message, _KINDS[full_name(message.channel.type)], fields, split(message.data, value.data.data))
+
+
+def resized(encoding: str, envelope: Envelope, data: bytes | memoryview) -> bytes:
+    """A message with data of another length than it had."""
+    head, tail, size = envelope
+    order: Literal["little", "big"] = "big" if encoding == "cdr" and head[1:2] == b"\0" else "little"
+    if encoding == "cdr":  # what follows is aligned to four bytes from the encapsulation header's end on
+        tail = bytes(-(len(head) + len(data)) % 4) + tail[-(len(head) + size) % 4 :] if tail else b""
+    return Envelope(head[:-4] + len(data).to_bytes(4, order), tail, len(data)).around(data)
+
+
+def composed(channel: Channel, image: ImageValue) -> bytes:
+    """The message that says what an image does, of a type that says nothing else.
+
+    Raises:
+        ImageError: There are others in it, or it can't be said.
+    """
+    name = full_name(channel.type)
+    if name not in _KINDS or name.startswith("ffmpeg"):
+        raise ImageError(f"a message of {channel.type!r} can't be made of what a record says alone")
+    sec, nanosec = divmod(image.stamp_ns or 0, 1_000_000_000)
+    stamp = SimpleNamespace(sec=sec, nanosec=nanosec)
+    body = SimpleNamespace(
+        header=SimpleNamespace(seq=0, stamp=stamp, frame_id=image.frame_id),
+        timestamp=stamp,
+        frame_id=image.frame_id,
+        height=image.height,
+        width=image.width,
+        encoding=image.encoding,
+        format=image.encoding,
+        is_bigendian=int(image.is_bigendian),
+        step=image.step,
+        data=np.frombuffer(image.data, np.uint8),
+    )
+    try:
+        if channel.encoding == "ros1":
+            return bytes(_store("ros1").serialize_ros1(body, name))
+        return bytes(_store("cdr").serialize_cdr(body, name))
+    except Exception as error:  # struct.error of a stamp before 1970 …: rosbags checks nothing
+        raise ImageError(f"a message of {channel.type!r} can't say it: {error}") from error
+
+
+def declared(channel: Channel) -> tuple[bytes, str, str]:
+    """A channel's definition and its hashes in ROS 1 and ROS 2, by its type's name alone; empty of unknown types."""
+    store, version = _store(channel.encoding), 1 if channel.encoding == "ros1" else 2
+    try:
+        definition, md5sum = store.generate_msgdef(full_name(channel.type), ros_version=version)
+        return definition.encode(), md5sum, store.hash_rihs01(full_name(channel.type))
+    except Exception:  # TypesysError, KeyError: a type that no store has
+        return b"", "*", ""
 
 
 def _header(value: Any) -> Any:
@@ -162,7 +226,7 @@ def record_type(encoding: str, kind: RecordKind) -> RecordType:
     version: Literal[1, 2] = 1 if encoding == "ros1" else 2
     definition, md5sum = store.generate_msgdef(name, ros_version=version)
     shown = name.replace("/msg/", "/") if encoding == "ros1" else name
-    return RecordType(shown, encoding, f"ros{version}msg", definition, md5sum, store.hash_rihs01(name))
+    return RecordType(shown, encoding, f"ros{version}msg", definition.encode(), md5sum, store.hash_rihs01(name))
 
 
 def record_bytes(message: Message, record: Record, kind: RecordKind) -> bytes:

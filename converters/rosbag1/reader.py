@@ -19,10 +19,12 @@ from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
 
 from ..messages import imagemsg
+from ..messages.recordtype import RecordType
 from ..storage.packed_writer import PackedWriter
 from ..storage.packing import head
 from ..storage.scratch import Scratch
 from ..storage.timeorder import Block, in_time_order
+from .author import Rosbag1Author
 from .file import BagFile, Chunk
 from .format import Connection, fields, text, walk
 from .index import read_index
@@ -48,6 +50,10 @@ class Rosbag1Converter:
             LogError: It isn't a bag of version 2.0, is encrypted, or can't be read.
         """
         return Rosbag1Reader(path)
+
+    def author(self, out: Path, channels: Sequence[Channel]) -> Rosbag1Author:
+        """Start a bag of another container's messages; see `mediaref_tools.restorable.AuthoringConverter`."""
+        return Rosbag1Author(out, channels)
 
 
 class Rosbag1Reader:
@@ -188,11 +194,38 @@ class Rosbag1Reader:
             LogError: The log is closed.
             OutputError: The file is there already, or can't be made.
         """
+        record_type = imagemsg.record_type("ros1", kind)
+        images = [channel for channel in self.channels if channel.role == "image" and channel.topic in topics]
+        return self._writer(out, {channel.id: record_type for channel in images}, kind)
+
+    def serialized(self, channel: Channel, image: ImageValue) -> bytes:
+        """The message that says what an image does; see `mediaref_tools.restorable.RestorableReader`.
+
+        Raises:
+            ImageError: It can't be made.
+        """
+        return imagemsg.serialized(channel, image)
+
+    def restorer(self, out: Path, originals: Mapping[int, Channel]) -> Rosbag1Writer | PackedWriter:
+        """Start the same bag anew with other messages on some connections; see `RestorableReader`. As for `rewriter`.
+
+        Raises:
+            LogError, OutputError: As for `rewriter`.
+        """
+        types = {
+            number: imagemsg.original_type(channel, md5sum=channel.attributes.get("md5sum", ""))
+            for number, channel in originals.items()
+        }
+        return self._writer(out, types)
+
+    def _writer(
+        self, out: Path, types: Mapping[int, RecordType], kind: RecordKind | None = None
+    ) -> Rosbag1Writer | PackedWriter:
         self._bag.check_open()
         compression = self._bag.compression(self._index.chunks)
 
         def start(plain: Path) -> Rosbag1Writer:
-            return Rosbag1Writer(plain, self._channels, self._index.connections, compression, topics, kind)
+            return Rosbag1Writer(plain, self._index.connections, compression, types, kind)
 
         return start(out) if self._unpacked is None else PackedWriter(start, out, self._unpacked.kind)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from mediaref_tools.errors import OutputError
-from mediaref_tools.log import Channel, Message, Record, RecordKind
+from mediaref_tools.log import Loss, Message, Record, RecordKind
 
-from ..messages.imagemsg import record_bytes, record_type
+from ..messages.imagemsg import record_bytes
+from ..messages.recordtype import RecordType
 from .file import COUNT
 from .format import (
     CHUNK,
@@ -45,11 +46,10 @@ class Rosbag1Writer:
 
     Args:
         out: Must not exist.
-        channels: The source's channels, by id.
-        connections: Their records.
+        connections: The source's.
         compression: How chunks are compressed.
-        topics: Those whose image connections become record connections.
-        kind: The form of the records.
+        types: What becomes of the connections whose messages are given to `record`, or to `put`, by id.
+        kind: The form of the records; None where there are none, but what they stood for.
 
     Raises:
         OutputError: The file can't be made.
@@ -58,19 +58,16 @@ class Rosbag1Writer:
     def __init__(
         self,
         out: Path,
-        channels: Mapping[int, Channel],
         connections: Mapping[int, Connection],
         compression: Compression,
-        topics: Collection[str],
-        kind: RecordKind,
+        types: Mapping[int, RecordType],
+        kind: RecordKind | None = None,
     ) -> None:
+        self.losses: Sequence[Loss] = ()
         self._path, self._compression, self._kind = out, compression, kind
-        wanted = frozenset(topics)
-        self._replaced = {
-            conn for conn, channel in channels.items() if channel.role == "image" and channel.topic in wanted
-        }
+        self._replaced = types
         self._connections: dict[int, bytes] = {
-            conn: pack_record(head, _record_fields(data, kind) if conn in self._replaced else data)
+            conn: pack_record(head, _retyped(data, types[conn]) if conn in types else data)
             for conn, head, data in connections.values()
         }
         self._written: set[int] = set()
@@ -102,12 +99,25 @@ class Rosbag1Writer:
         Raises:
             OutputError: It can't be written, or its connection was not given as one of records.
         """
+        self._check_replaced(message)
+        assert self._kind is not None  # noqa: S101 - it was started for records
+        self.put(message, record_bytes(message, record, self._kind))
+
+    def put(self, message: Message, data: bytes | memoryview) -> None:
+        """Write data in the place of a message.
+
+        Raises:
+            OutputError: It can't be written, or its connection keeps its own type.
+        """
+        self._check_replaced(message)
+        self._add(message, data)
+
+    def _check_replaced(self, message: Message) -> None:
         if message.channel.id not in self._replaced:
             raise OutputError(
-                f"{message.channel.topic!r} (channel {message.channel.id}) can't hold records: give the topic to the "
-                f"rewriter, or copy the message: {self._path}"
+                f"message of {message.channel.topic!r} (channel {message.channel.id}) can't be replaced: give the "
+                f"topic to the writer, or copy the message: {self._path}"
             )
-        self._add(message, record_bytes(message, record, self._kind))
 
     def commit(self) -> None:
         """Write the last chunk and the index, make them durable, and close.
@@ -219,12 +229,11 @@ def _time(value_ns: int) -> bytes:
     return COUNT.pack(*time_pair(value_ns))
 
 
-def _record_fields(data: bytes, kind: RecordKind) -> bytes:
+def _retyped(data: bytes, declared: RecordType) -> bytes:
     """A connection's own header with another type; callerid, latching and the rest stay as they are."""
-    declared = record_type("ros1", kind)
     found = fields(data) | {
         b"type": declared.name.encode(),
         b"md5sum": declared.md5sum.encode(),
-        b"message_definition": declared.definition.encode(),
+        b"message_definition": declared.definition,
     }
     return pack_header(*found.items())

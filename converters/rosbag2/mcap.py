@@ -12,19 +12,22 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
-from mediaref_tools.errors import LogError, LogNotFound, OutputError
+from mediaref_tools.errors import LogError, LogNotFound
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, ChannelStats, LogWriter, Loss, Message, Record, RecordKind
+from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
 
-from ..mcap.reader import McapReader
+from ..mcap.reader import McapReader, original_type
+from ..mcap.writer import McapWriter
 from ..messages import imagemsg
-from .folder import Folder, Part, in_time_order, miscounts, read, storage, total
+from ..storage.packed_writer import PackedWriter
+from .folder import Part, in_time_order, miscounts, read, storage, total
+from .mcap_writer import Rosbag2McapWriter, Split
 from .metadata import retyped
 from .zstd import inflated_message
 
-__all__ = ["Rosbag2McapConverter", "Rosbag2McapReader", "Rosbag2McapWriter"]
+__all__ = ["Rosbag2McapConverter", "Rosbag2McapReader"]
 
 
 class Rosbag2McapConverter:
@@ -46,13 +49,6 @@ class Rosbag2McapConverter:
         return Rosbag2McapReader(path)
 
 
-class _Split(NamedTuple):
-    """One storage file: its reader, and the log's channels by the file's own ids."""
-
-    reader: McapReader
-    channel_of: Mapping[int, Channel]
-
-
 class Rosbag2McapReader:
     """One open log; see `mediaref_tools.log.LogReader`. Equal channels of several files are one.
 
@@ -68,7 +64,7 @@ class Rosbag2McapReader:
         self._closed = False
         self._known: list[Loss] = []
         self._miscounts: list[Loss] | None = None
-        self._splits: list[_Split] = []
+        self._splits: list[Split] = []
         try:
             self._folder = read(path, "mcap")
             self._known += self._folder.losses
@@ -98,7 +94,7 @@ class Rosbag2McapReader:
                 if key not in channels:
                     channels[key] = replace(channel, id=len(channels) + 1)
                 channel_of[channel.id] = channels[key]
-            self._splits.append(_Split(reader, channel_of))
+            self._splits.append(Split(reader, channel_of))
         if not self._splits:
             raise errors[0]
         return tuple(channels.values())
@@ -203,7 +199,51 @@ class Rosbag2McapReader:
             OutputError: `out` exists, or is in the log's own folder, or can't be written.
         """
         self._check_open()
-        return Rosbag2McapWriter(self._folder, self._splits, out, frozenset(topics), kind)
+        types = {
+            channel.topic: imagemsg.record_type(channel.encoding, kind)
+            for channel in self.channels
+            if channel.role == "image" and channel.topic in topics
+        }
+        text = self._folder.text
+        metadata = None if text is None else retyped(text, types)
+
+        def start(split: Split, path: Path) -> McapWriter | PackedWriter:
+            return split.reader.rewriter(path, topics, kind)
+
+        return Rosbag2McapWriter(self._folder, self._splits, out, metadata, start)
+
+    def serialized(self, channel: Channel, image: ImageValue) -> bytes:
+        """The message that says what an image does; see `mediaref_tools.restorable.RestorableReader`.
+
+        Raises:
+            ImageError: It can't be made.
+        """
+        return imagemsg.serialized(channel, image)
+
+    def restorer(self, out: Path, originals: Mapping[int, Channel]) -> Rosbag2McapWriter:
+        """Start the same log anew with other messages on some channels; see `RestorableReader`.
+
+        Raises:
+            LogError: The log is closed, or its `metadata.yaml` can't be changed.
+            OutputError: `out` exists, or is in the log's own folder, or can't be written.
+        """
+        self._check_open()
+        types = {channel.topic: original_type(channel) for channel in originals.values()}
+        names = {channel.type for channel in self.channels if channel.id in originals}
+        for channel in self.channels:
+            if channel.id not in originals and channel.topic in types and channel.type in names:
+                raise LogError(
+                    f"{channel.topic} holds messages of {channel.type} that are no records, and metadata.yaml does not "
+                    f"tell which are: convert it with typed records to restore it: {self.path}"
+                )
+        text = self._folder.text
+        metadata = None if text is None else retyped(text, types, lambda name, _: name in names)
+
+        def start(split: Split, path: Path) -> McapWriter | PackedWriter:
+            own = {own: originals[channel.id] for own, channel in split.channel_of.items() if channel.id in originals}
+            return split.reader.restorer(path, own)
+
+        return Rosbag2McapWriter(self._folder, self._splits, out, metadata, start)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -225,78 +265,3 @@ class Rosbag2McapReader:
     def _check_open(self) -> None:
         if self._closed:
             raise LogError(f"log is closed, open it again to read it: {self.path}")
-
-
-class Rosbag2McapWriter:
-    """Writes a folder again, file for file; see `mediaref_tools.log.LogWriter`."""
-
-    def __init__(
-        self,
-        folder: Folder,
-        splits: Sequence[_Split],
-        out: Path,
-        topics: Collection[str],
-        kind: RecordKind,
-    ) -> None:
-        if out.resolve().is_relative_to(folder.path.resolve()):
-            raise OutputError(f"log can't be written into the folder that it is read from, {folder.path}: {out}")
-        self._folder, self._splits, self._out = folder, splits, out
-        encodings = {
-            channel.topic: channel.encoding
-            for split in splits
-            for channel in split.channel_of.values()
-            if channel.role == "image" and channel.topic in topics
-        }
-        types = {topic: imagemsg.record_type(encoding, kind) for topic, encoding in encodings.items()}
-        self._metadata = None if folder.text is None else retyped(folder.text, types)
-        self._channels = [{channel.id: channel for channel in split.reader.channels} for split in splits]
-        self._own = [{log.id: own for own, log in split.channel_of.items()} for split in splits]
-        self._writers: list[LogWriter] = []
-        try:
-            out.mkdir()
-        except OSError as error:
-            raise OutputError(
-                f"log can't be written ({error.strerror}): expected a path with nothing there yet: {out}"
-            ) from error
-        try:
-            for split in splits:
-                self._writers.append(split.reader.rewriter(out / split.reader.path.name, topics, kind))
-        except BaseException:
-            self.abort()
-            raise
-
-    def copy(self, message: Message) -> None:
-        """Take a message over unchanged, into the file that it came from."""
-        number, own = self._locate(message)
-        self._writers[number].copy(own)
-
-    def record(self, message: Message, record: Record) -> None:
-        """Write a record in the place of an image message, in the file that it came from."""
-        number, own = self._locate(message)
-        self._writers[number].record(own, record)
-
-    def commit(self) -> None:
-        """Finish the files, copy what else is in the folder, and have it all on the disk.
-
-        Raises:
-            LogError: The source can't be read.
-            OutputError: The output can't be written.
-        """
-        for writer in self._writers:
-            writer.commit()
-        try:
-            self._folder.copy_rest(self._out, [split.reader.path for split in self._splits], self._metadata)
-        except (LogError, OutputError):
-            raise
-        except OSError as error:
-            raise OutputError(f"log can't be written ({error.strerror}): is the disk full? {self._out}") from error
-
-    def abort(self) -> None:
-        """Close without finishing. Never raises."""
-        for writer in self._writers:
-            writer.abort()
-
-    def _locate(self, message: Message) -> tuple[int, Message]:
-        position, number = divmod(message.position, len(self._splits))
-        channel = self._channels[number][self._own[number][message.channel.id]]
-        return number, message._replace(channel=channel, position=position)

@@ -7,7 +7,7 @@ Source: ros2/rosbag2 `rosbag2_storage/yaml.hpp` and the version history in rosba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from ruamel.yaml import YAML
@@ -74,14 +74,20 @@ def parse(text: str) -> Metadata:
     )
 
 
-def retyped(text: str, types: Mapping[str, RecordType]) -> str:
-    """The same YAML in which the image topics that `types` names have their record's type, encoding and type hash.
+def _is_image(type_name: str, encoding: str) -> bool:
+    return role(type_name, encoding) == "image"
+
+
+def retyped(text: str, types: Mapping[str, RecordType], is_replaced: Callable[[str, str], bool] | None = None) -> str:
+    """The same YAML in which the topics that `types` names have another type, encoding and type hash.
 
     Counts, times, files and QoS hold as they are, because each message is replaced by one message.
 
     Args:
         text: A whole `metadata.yaml`, or the bare mapping that storage files carry.
-        types: The record's type by topic name.
+        types: The new type by topic name.
+        is_replaced: Says of a type and encoding whether such a topic's messages are replaced; None: where they are
+            images.
 
     Raises:
         LogError: The text can't be read as YAML, or a type in it is written in a way that can't be replaced.
@@ -93,7 +99,7 @@ def retyped(text: str, types: Mapping[str, RecordType]) -> str:
         topic = _get(entry, "topic_metadata")
         record_type = types.get(_text(_get(topic, "name")))
         encoding = _text(_get(topic, "serialization_format")) or "cdr"
-        if record_type is None or role(_text(_get(topic, "type")), encoding) != "image":
+        if record_type is None or not (is_replaced or _is_image)(_text(_get(topic, "type")), encoding):
             continue
         changes = {
             "type": record_type.name,

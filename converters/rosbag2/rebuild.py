@@ -29,17 +29,15 @@ class Plan(NamedTuple):
     Attributes:
         database: The source.
         split: Its number in the table of records.
-        replaced: Ids of the topics whose messages become records.
+        replaced: Ids of the topics whose messages are replaced, with their new types.
         kept: Ids of the other topics that the source knows.
-        record_type: The records' type.
         metadata: The rows of the table `metadata`, rewritten, by rowid.
     """
 
     database: Database
     split: int
-    replaced: frozenset[int]
+    replaced: Mapping[int, RecordType]
     kept: frozenset[int]
-    record_type: RecordType
     metadata: Mapping[int, str]
 
 
@@ -166,31 +164,37 @@ def _messages(connection: sqlite3.Connection, plan: Plan) -> None:
 
 
 def _retype(connection: sqlite3.Connection, plan: Plan) -> None:
-    columns, record_type = plan.database.columns, plan.record_type
-    changes = {"type": record_type.name, "type_description_hash": record_type.rihs01}
-    changes = {column: value for column, value in changes.items() if column in columns["topics"]}
-    assignments = ", ".join(f"{column} = ?" for column in changes)
-    ids = ", ".join(map(str, plan.replaced))
-    connection.execute(f"UPDATE main.topics SET {assignments} WHERE id IN ({ids})", tuple(changes.values()))
+    columns = plan.database.columns
+    for topic_id, new in plan.replaced.items():
+        changes = {"type": new.name, "type_description_hash": new.rihs01}
+        changes = {column: value for column, value in changes.items() if column in columns["topics"]}
+        assignments = ", ".join(f"{column} = ?" for column in changes)
+        connection.execute(f"UPDATE main.topics SET {assignments} WHERE id = ?", (*changes.values(), topic_id))
     if "message_definitions" not in columns:
         return
+    ids = ", ".join(map(str, plan.replaced))
     connection.execute(
         "DELETE FROM main.message_definitions WHERE topic_type NOT IN (SELECT type FROM main.topics) "
         f"AND topic_type IN (SELECT type FROM source.topics WHERE id IN ({ids}))"
     )
+    for new in dict.fromkeys(plan.replaced.values()):
+        if new.definition:
+            _define(connection, new, columns["message_definitions"])
+
+
+def _define(connection: sqlite3.Connection, new: RecordType, columns: tuple[str, ...]) -> None:
+    """Add a type's definition, unless it is there."""
     row = {
-        "topic_type": record_type.name,
-        "encoding": "ros2msg",
-        "encoded_message_definition": record_type.definition,
-        "type_description_hash": record_type.rihs01,
+        "topic_type": new.name,
+        "encoding": new.schema_encoding,
+        "encoded_message_definition": new.definition.decode("utf-8", "replace"),
+        "type_description_hash": new.rihs01,
     }
-    row = {column: value for column, value in row.items() if column in columns["message_definitions"]}
-    if (
-        connection.execute(
-            "SELECT 1 FROM main.message_definitions WHERE topic_type = ?", (record_type.name,)
-        ).fetchone()
-        is None
-    ):
+    row = {column: value for column, value in row.items() if column in columns}
+    same = {name: row[name] for name in ("topic_type", "type_description_hash") if name in row}
+    where = " AND ".join(f"{name} = ?" for name in same)
+    there = connection.execute(f"SELECT 1 FROM main.message_definitions WHERE {where}", tuple(same.values()))
+    if there.fetchone() is None:
         connection.execute(
             f"INSERT INTO main.message_definitions ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
             tuple(row.values()),

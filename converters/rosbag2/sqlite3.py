@@ -12,12 +12,13 @@ from typing import ClassVar, Self
 
 from mediaref_tools.errors import LogError, LogNotFound
 from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind, Role
+from mediaref_tools.log import Channel, ChannelStats, Loss, Message, Record, RecordKind
 
 from ..messages import imagemsg
-from ..messages.rosmsg import ROS
 from ..storage.packing import ZSTD, decompressor, head, packing
 from ..storage.scratch import Scratch
+from .author import Rosbag2Author
+from .channels import channels_of, original_type
 from .connection import MAGIC, companions, opened, recovered
 from .database import Database, sound
 from .folder import Folder, Part, in_time_order, miscounts, read, storage, total
@@ -49,6 +50,10 @@ class Rosbag2Sqlite3Converter:
             LogError: It can't be read: no storage file, a damaged one, none of rosbag2's.
         """
         return Rosbag2Sqlite3Reader(path)
+
+    def author(self, out: Path, channels: Sequence[Channel]) -> Rosbag2Author:
+        """Start a folder of another container's messages; see `mediaref_tools.restorable.AuthoringConverter`."""
+        return Rosbag2Author(out, channels)
 
 
 class Rosbag2Sqlite3Reader:
@@ -85,7 +90,7 @@ class Rosbag2Sqlite3Reader:
             raise
         self._as_stored: list[set[int]] = [set() for _ in self._splits]
         self.channels: Sequence[Channel]
-        self.channels, self._channels_of = _channels(self._splits)
+        self.channels, self._channels_of = channels_of(self._splits)
 
     @property
     def losses(self) -> Sequence[Loss]:
@@ -195,7 +200,28 @@ class Rosbag2Sqlite3Reader:
             OutputError: `out` exists, or is in the log's own folder.
         """
         self._check_open()
-        return Rosbag2Sqlite3Writer(self._folder, self._splits, self._channels_of, out, frozenset(topics), kind)
+        record_type = imagemsg.record_type("cdr", kind)
+        images = [channel for channel in self.channels if channel.role == "image" and channel.topic in topics]
+        types = {channel.id: record_type for channel in images}
+        return Rosbag2Sqlite3Writer(self._folder, self._splits, self._channels_of, out, types, kind)
+
+    def serialized(self, channel: Channel, image: ImageValue) -> bytes:
+        """The message that says what an image does; see `mediaref_tools.restorable.RestorableReader`.
+
+        Raises:
+            ImageError: It can't be made.
+        """
+        return imagemsg.serialized(channel, image)
+
+    def restorer(self, out: Path, originals: Mapping[int, Channel]) -> Rosbag2Sqlite3Writer:
+        """Start the same log anew with other messages on some channels; see `RestorableReader`. As for `rewriter`.
+
+        Raises:
+            LogError, OutputError: As for `rewriter`.
+        """
+        self._check_open()
+        types = {number: original_type(channel) for number, channel in originals.items()}
+        return Rosbag2Sqlite3Writer(self._folder, self._splits, self._channels_of, out, types)
 
     def close(self) -> None:
         """Let go of the files, and remove temporary ones."""
@@ -274,41 +300,6 @@ class Rosbag2Sqlite3Reader:
         if self._folder is not None:
             losses += miscounts(self._folder, self.losses, topics, orphans)
         self._miscounts = losses
-
-
-def _channels(splits: Sequence[Split]) -> tuple[tuple[Channel, ...], list[dict[int, Channel]]]:
-    """The log's channels, and those of each split by topic id."""
-    channels: dict[object, Channel] = {}
-    by_split = []
-    for split in splits:
-        channel_of = {}
-        for topic in split.database.topics:
-            definition = split.database.definition(topic)
-            key = (*topic[1:], definition and definition[:2])
-            if key not in channels:
-                attributes = {
-                    "offered_qos_profiles": topic.offered_qos_profiles,
-                    "type_description_hash": topic.type_description_hash,
-                    "definition_encoding": definition and definition.encoding,
-                }
-                channels[key] = Channel(
-                    len(channels) + 1,
-                    topic.name,
-                    topic.type,
-                    topic.serialization_format,
-                    definition.text if definition else b"",
-                    {name: value for name, value in attributes.items() if value is not None},
-                    _role(topic.type, topic.serialization_format, definition.text if definition else b""),
-                )
-            channel_of[topic.id] = channels[key]
-        by_split.append(channel_of)
-    return tuple(channels.values()), by_split
-
-
-def _role(type_name: str, encoding: str, definition: bytes) -> Role:
-    role = imagemsg.role(type_name, encoding, definition)
-    # A record is written as ROS's own here: nothing else would play a database of rosbag2.
-    return "unsupported" if role == "image" and encoding not in ROS else role
 
 
 def _has_tables(path: Path) -> bool:

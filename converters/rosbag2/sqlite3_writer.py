@@ -6,15 +6,16 @@ Nothing is written at the output before `commit`: until then the records wait in
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mediaref_tools.errors import LogError, OutputError
-from mediaref_tools.log import Channel, Message, Record, RecordKind
+from mediaref_tools.log import Channel, Loss, Message, Record, RecordKind
 
 from ..messages import imagemsg
-from ..storage.packing import Packing, pack
+from ..messages.recordtype import RecordType
+from ..storage.packing import ZSTD, Packing, pack
 from ..storage.scratch import Scratch, flush
 from .database import Database
 from .folder import Folder
@@ -41,8 +42,8 @@ class Rosbag2Sqlite3Writer:
         splits: The source's files.
         channels: Each split's channels by topic id.
         out: The folder or file to write.
-        topics: Those whose image messages will be given to `record`.
-        kind: The form of the records.
+        types: What becomes of the channels whose messages will be given to `record`, or to `put`, by id.
+        kind: The form of the records; None where there are none, but what they stood for.
 
     Raises:
         LogError: The source holds something that can't be written again.
@@ -55,8 +56,8 @@ class Rosbag2Sqlite3Writer:
         splits: Sequence[Split],
         channels: Sequence[Mapping[int, Channel]],
         out: Path,
-        topics: Collection[str],
-        kind: RecordKind,
+        types: Mapping[int, RecordType],
+        kind: RecordKind | None = None,
     ) -> None:
         if out.exists() or out.is_symlink() or not out.parent.is_dir():
             raise OutputError(
@@ -64,25 +65,26 @@ class Rosbag2Sqlite3Writer:
             )
         if folder is not None and out.resolve().is_relative_to(folder.path.resolve()):
             raise OutputError(f"log can't be written into the folder that it is read from, {folder.path}: {out}")
+        self.losses: Sequence[Loss] = ()
         self._folder, self._splits, self._out = folder, splits, out
-        self._kind: RecordKind = kind
-        replaced = {
-            channel.id: channel
-            for channel_of in channels
-            for channel in channel_of.values()
-            if channel.role == "image" and channel.topic in topics
-        }
-        self._replaced = frozenset(replaced)
-        record_type = imagemsg.record_type("cdr", kind)
-        types = dict.fromkeys((channel.topic for channel in replaced.values()), record_type)
+        self._kind: RecordKind | None = kind
+        self._replaced = types
+        replaced = {channel.id: channel for each in channels for channel in each.values() if channel.id in types}
+        by_topic = {channel.topic: types[channel.id] for channel in replaced.values()}
+        names = {channel.type for channel in replaced.values()}
+        is_record = None if kind is not None else lambda name, _: name in names
         text = None if folder is None else folder.text
-        self._metadata = None if text is None else retyped(text, types)
+        self._metadata = None if text is None else retyped(text, by_topic, is_record)
         self._plans = []
         for number, (split, channel_of) in enumerate(zip(splits, channels, strict=True)):
             check(split.database)
-            ids = frozenset(topic_id for topic_id, channel in channel_of.items() if channel.id in replaced)
-            texts = {key: retyped(text, types) for key, text in split.database.metadata_texts.items() if _is_yaml(text)}
-            self._plans.append(Plan(split.database, number, ids, frozenset(channel_of) - ids, record_type, texts))
+            ids = {topic_id: types[channel.id] for topic_id, channel in channel_of.items() if channel.id in types}
+            texts = {
+                key: retyped(text, by_topic, is_record)
+                for key, text in split.database.metadata_texts.items()
+                if _is_yaml(text)
+            }
+            self._plans.append(Plan(split.database, number, ids, frozenset(channel_of) - ids.keys(), texts))
         self._copied = [0] * len(splits)
         self._recorded = [0] * len(splits)
         self._scratch = Scratch()
@@ -113,24 +115,36 @@ class Rosbag2Sqlite3Writer:
         Raises:
             OutputError: It can't be written, its channel was not declared to hold records, or the message has one.
         """
-        if message.channel.id not in self._replaced:
-            raise OutputError(
-                f"message of {message.channel.topic!r} can't become a record: its topic keeps its own type; name it "
-                f"in the rewriter's topics: {self._out}"
-            )
+        self._check_replaced(message)
+        assert self._kind is not None  # noqa: S101 - it was started for records
+        self.put(message, imagemsg.record_bytes(message, record, self._kind))
+
+    def put(self, message: Message, data: bytes | memoryview) -> None:
+        """Write data in the place of a message: in its file and row, with its time.
+
+        Raises:
+            OutputError: As for `record`.
+        """
+        self._check_replaced(message)
         key, number = divmod(message.position, len(self._splits))
-        data = imagemsg.record_bytes(message, record, self._kind)
-        if self._splits[number].database.compressed:
-            data = deflated(data)
+        if self._splits[number].database.compressed and data[:4] != ZSTD:
+            data = deflated(bytes(data))
         try:
             self._open_records().execute("INSERT INTO records VALUES (?, ?, ?)", (number, key, data))
         except sqlite3.IntegrityError as error:
             raise OutputError(
-                f"message of {message.channel.topic!r} at {message.log_time_ns} was given two records: {self._out}"
+                f"message of {message.channel.topic!r} at {message.log_time_ns} was replaced twice: {self._out}"
             ) from error
         except sqlite3.Error as error:
             raise failed(error, self._records_path) from error
         self._recorded[number] += 1
+
+    def _check_replaced(self, message: Message) -> None:
+        if message.channel.id not in self._replaced:
+            raise OutputError(
+                f"message of {message.channel.topic!r} can't be replaced: its topic keeps its own type; name it in the "
+                f"writer's topics: {self._out}"
+            )
 
     def commit(self) -> None:
         """Build the files, copy what else is in the folder, and have it all on the disk.

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from mediaref_tools.errors import OutputError
-from mediaref_tools.log import LogWriter, Message, Record
+from mediaref_tools.log import LogWriter, Loss, Message, Record
+from mediaref_tools.restorable import RestoringWriter
 
 from .packing import Packing, pack
 from .scratch import flush
 
 __all__ = ["PackedWriter"]
+
+
+class _Writer(LogWriter, RestoringWriter, Protocol):
+    """Both, as the containers' own writers are."""
 
 
 class PackedWriter:
@@ -26,9 +32,10 @@ class PackedWriter:
         OutputError: `out` exists, or can't be written.
     """
 
-    def __init__(self, start: Callable[[Path], LogWriter], out: Path, kind: Packing) -> None:
+    def __init__(self, start: Callable[[Path], _Writer], out: Path, kind: Packing) -> None:
         if out.exists() or out.is_symlink():
             raise OutputError(f"log can't be written: expected a path with nothing there yet: {out}")
+        self.losses: Sequence[Loss] = ()
         self._out, self._kind = out, kind
         self._building = out.with_name(f"{out.name}.building")
         self._writer = start(self._building)
@@ -40,6 +47,10 @@ class PackedWriter:
     def record(self, message: Message, record: Record) -> None:
         """Write a record in the place of an image message."""
         self._writer.record(message, record)
+
+    def put(self, message: Message, data: bytes | memoryview) -> None:
+        """Write data in the place of a message."""
+        self._writer.put(message, data)
 
     def commit(self) -> None:
         """Finish the plain file, compress it, and have it on the disk.

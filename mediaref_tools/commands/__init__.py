@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "verify": "Prove that every reference of a dataset shows its frame.",
     "play": "Watch a dataset, a log or a video, frame by frame.",
     "export": "Write a dataset's frames out as image files.",
+    "restore": "Make the log again that a dataset was made of.",
     "converters": "List the installed converters.",
 }
 """Subcommands and what `--help` says of them; the module of each has its name."""

@@ -19,7 +19,7 @@ from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.errors import LogError, MediarefError, OutputError
 from mediaref_tools.staging import Staging, remove, sync
 
-__all__ = ["Building", "folder_bytes", "log_name", "tidy"]
+__all__ = ["Building", "log_name", "tidy"]
 
 _MAKER: Final = "conversion"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -202,10 +202,3 @@ def log_name(source: Path) -> str:
     """What the rewritten log is called in the dataset: its own name, unless the dataset needs that for itself."""
     name = source.resolve().name
     return f"log-{name}" if name in (MANIFEST, FRAMES, MEDIA) or name.startswith(".") else name
-
-
-def folder_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from mediaref_tools.conversion.building import Building, folder_bytes, log_name
+from mediaref_tools.conversion.building import Building, log_name
 from mediaref_tools.conversion.coding import coding
 from mediaref_tools.conversion.identity import Digest, this_tool
 from mediaref_tools.conversion.ledger import Ledger
@@ -15,15 +16,16 @@ from mediaref_tools.conversion.plan import Plan, TopicPlan, plan
 from mediaref_tools.conversion.rewriting import rewrite
 from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.dataset.layout import FRAMES
-from mediaref_tools.dataset.manifest import Manifest, Settings, Source, TopicEntry
+from mediaref_tools.dataset.manifest import Manifest, Settings, Source, SourceChannel, TopicEntry
 from mediaref_tools.errors import ProofError
 from mediaref_tools.lanes import cores
-from mediaref_tools.log import LogReader
+from mediaref_tools.log import NOTE, Channel, LogReader
 from mediaref_tools.pixels.transport import channels_are_swapped
 from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import OnProgress, no_progress
 from mediaref_tools.proof.verification import Findings, check
 from mediaref_tools.report import LossReport, Report, TopicReport, quality
+from mediaref_tools.staging import folder_bytes
 
 __all__ = ["convert", "report_of"]
 
@@ -78,7 +80,7 @@ def convert(
         with Digest(source, building.digest_note) as digest:
             todo = plan(reader, settings, building.scratch)
             done = rewrite(reader, building, todo, settings, on_progress, threads)
-            topics = tuple(_entry(todo.converted[ledger.topic], ledger) for ledger in done.ledgers)
+            topics = tuple(_entry(todo.converted[ledger.topic], ledger, reader) for ledger in done.ledgers)
             manifest = Manifest(
                 tool=this_tool(),
                 source=Source(
@@ -139,7 +141,7 @@ def _prove(
     return found
 
 
-def _entry(planned: TopicPlan, ledger: Ledger) -> TopicEntry:
+def _entry(planned: TopicPlan, ledger: Ledger, reader: LogReader) -> TopicEntry:
     return TopicEntry(
         topic=ledger.topic,
         type=planned.type,
@@ -151,7 +153,27 @@ def _entry(planned: TopicPlan, ledger: Ledger) -> TopicEntry:
         psnr_p1_db=None,
         reason=ledger.reason,
         segments=tuple(ledger.segments),
+        channels=tuple(_declared(channel) for channel in reader.channels if channel.topic == ledger.topic),
     )
+
+
+def _declared(channel: Channel) -> SourceChannel:
+    return SourceChannel(
+        type=channel.type,
+        encoding=channel.encoding,
+        definition=base64.b64encode(channel.definition).decode(),
+        attributes={key: value for key, value in channel.attributes.items() if key != NOTE and _is_text(key + value)},
+        images=channel.role == "image",
+    )
+
+
+def _is_text(value: str) -> bool:
+    """Whether JSON can hold it: containers give bytes that are not UTF-8 as surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False  # the rewritten log has it all the same
+    return True
 
 
 def _warnings(reader: LogReader, todo: Plan, topics: Sequence[TopicEntry]) -> tuple[str, ...]:
@@ -178,7 +200,7 @@ def _with_quality(manifest: Manifest, found: Findings) -> Manifest:
     for entry in manifest.topics:
         mean, first_percentile = quality([found.psnr_db[entry.topic]])
         topics.append(entry.model_copy(update={"psnr_mean_db": mean, "psnr_p1_db": first_percentile}))
-    return manifest.model_copy(update={"topics": tuple(topics)})
+    return manifest.model_copy(update={"topics": tuple(topics), "copied_digest": found.copied_digest})
 
 
 def report_of(manifest: Manifest, found: Findings, source: Path, out: Path, reused: int, seconds: float) -> Report:

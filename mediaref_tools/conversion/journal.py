@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mediaref_tools.dataset.frames import FrameParts, FrameRow
+from mediaref_tools.dataset.framerow import FrameRow
+from mediaref_tools.dataset.frames import FrameParts
 from mediaref_tools.dataset.manifest import Segment
 from mediaref_tools.errors import DatasetError
 from mediaref_tools.media.trust import inside

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from mediaref_tools.conversion.journal import Entry, Journal
-from mediaref_tools.dataset.frames import FrameRow, Status, told_by
+from mediaref_tools.dataset.framerow import FrameRow, Status, digest_of, told_by
 from mediaref_tools.dataset.layout import segment_uri
 from mediaref_tools.dataset.manifest import Segment, SegmentCodec
 from mediaref_tools.dataset.pictures import picture_size
@@ -96,8 +97,9 @@ class Ledger:
         *,
         status: Status,
         framing: str = "",
+        rest: bytes = b"",
     ) -> Record:
-        """Write down what stands for a message; `size` is width and height."""
+        """Write down what stands for a message; `size` is width and height, `rest` what `rest_of` gave."""
         width, height = size
         self._rows.append(
             FrameRow(
@@ -113,6 +115,8 @@ class Ledger:
                 byte_offset=None,
                 byte_size=None,
                 status=status,
+                source_rest=zlib.compress(rest) if rest else None,
+                source_digest=digest_of(message.data if image.serialized is None else image.serialized),
             )
         )
         self.frames += 1

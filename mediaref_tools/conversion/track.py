@@ -15,7 +15,9 @@ from mediaref_tools.errors import EncodeError, ImageError
 from mediaref_tools.image import ImageValue, sniff
 from mediaref_tools.log import Message, Record
 from mediaref_tools.media.mediaref import MediaRef
+from mediaref_tools.pixels.encodings import layout
 from mediaref_tools.pixels.picture import FileBytes, Picture, PixelDecoder
+from mediaref_tools.pixels.raw import rest_of
 from mediaref_tools.pixels.transport import channels_are_swapped
 from mediaref_tools.segments.remux import RemuxWriter
 from mediaref_tools.segments.segment import SegmentWriter
@@ -120,7 +122,7 @@ class Track:
     def _put(self, message: Message, image: ImageValue, taken: Picture | FileBytes, segment: _Open) -> Record:
         pts_us = max(segment.last_us + 1, (message.log_time_ns - segment.start_ns + 500) // 1000)
         before = segment.writer.bytes_out
-        framing = ""
+        framing, rest = "", b""
         if isinstance(taken, FileBytes):
             assert isinstance(segment.writer, RemuxWriter)  # noqa: S101 - its form says so
             segment.writer.add(taken.data, pts_us, pts_us, keyframe=True)
@@ -131,10 +133,14 @@ class Track:
             assert isinstance(segment.writer, SegmentWriter)  # noqa: S101
             segment.writer.add(taken.frame, pts_us)
             framing = taken.framing
+            known = layout(image.encoding) if taken.lossless and image.kind == "raw" else None
+            rest = b"" if known is None else rest_of(image, known)
         self.ledger.bytes_out += segment.writer.bytes_out - before
         segment.last_us, segment.last_ns = pts_us, message.log_time_ns
         ref = MediaRef(uri=segment.uri, pts_ns=pts_us * 1000)
-        return self.ledger.take(message, image, ref, (taken.width, taken.height), status="video", framing=framing)
+        return self.ledger.take(
+            message, image, ref, (taken.width, taken.height), status="video", framing=framing, rest=rest
+        )
 
     def _form_of(self, message: Message | None, read: Callable[[Message], ImageValue]) -> Form | None:
         try:

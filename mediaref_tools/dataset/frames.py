@@ -10,9 +10,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,16 +20,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mediaref_tools.dataset.framerow import FrameRow
 from mediaref_tools.dataset.layout import FRAMES, topic_folder
 from mediaref_tools.errors import DatasetError, MediarefError
-from mediaref_tools.image import ImageValue
-from mediaref_tools.log import Message
 from mediaref_tools.media.storage import StorageOptions, open_remote
 from mediaref_tools.media.uri import member, shown
 
-__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FrameRow", "FramesTable", "Status", "int64", "texts", "told_by"]
-
-Status = Literal["video", "remuxed", "embedded"]
+__all__ = ["MEDIAREF", "SCHEMA", "FrameParts", "FramesTable", "int64", "texts"]
 
 MEDIAREF = pa.struct([pa.field("uri", pa.string()), pa.field("pts_ns", pa.int64())])
 """A MediaRef in Arrow (MediaRef Specification 1.0, section 1.1)."""
@@ -50,6 +47,10 @@ SCHEMA = pa.schema(
         pa.field("source_encoding", pa.string(), nullable=False),
         pa.field("source_format", pa.string(), nullable=False),
         pa.field("source_framing", pa.string(), nullable=False),
+        pa.field("source_layout", pa.string()),
+        pa.field("source_rest", pa.binary()),
+        pa.field("source_envelope", pa.binary()),
+        pa.field("source_digest", pa.binary()),
         pa.field("byte_offset", pa.int64()),
         pa.field("byte_size", pa.int64()),
         pa.field("psnr_db", pa.float32()),
@@ -58,48 +59,13 @@ SCHEMA = pa.schema(
 )
 _PART = pa.schema([field for field in SCHEMA if field.name not in ("topic", "psnr_db")])
 _PSNR = SCHEMA.get_field_index("psnr_db")
-_FRAMING = SCHEMA.get_field_index("source_framing")
-_FORMAT_1 = SCHEMA.remove(_FRAMING)
-
-
-@dataclass(frozen=True, slots=True)
-class FrameRow:
-    """One frame. Embedded frames have no `pts_ns`, `byte_offset` and `byte_size`; sizes are the picture's.
-
-    `source_encoding` is `Image.encoding`, `source_format` is `CompressedImage.format` or what else names a codec: one
-    of them is "". `source_framing` is what the message's payload held around the picture, "" for nothing.
-    """
-
-    index: int
-    log_time_ns: int
-    publish_time_ns: int | None
-    stamp_ns: int | None
-    frame_id: str
-    uri: str
-    pts_ns: int | None
-    keyframe: bool
-    width: int
-    height: int
-    source_encoding: str
-    source_format: str
-    source_framing: str
-    byte_offset: int | None
-    byte_size: int | None
-    status: Status
+_ADDED: dict[int, dict[str, Any]] = {  # what earlier formats lack, and what stands for it
+    1: {"source_framing": ""},
+    2: dict.fromkeys(("source_layout", "source_rest", "source_envelope", "source_digest")),
+}
 
 
 _COLUMNS = tuple(field.name for field in fields(FrameRow))
-
-
-def told_by(message: Message, image: ImageValue) -> dict[str, Any]:
-    """What a row says of its message beside its log time, by the names of `FrameRow`."""
-    return {
-        "publish_time_ns": message.publish_time_ns,
-        "stamp_ns": image.stamp_ns,
-        "frame_id": image.frame_id,
-        "source_encoding": image.encoding if image.kind == "raw" else "",
-        "source_format": "" if image.kind == "raw" else image.encoding,
-    }
 
 
 class FrameParts:
@@ -157,6 +123,11 @@ def _writer(path: Path) -> Iterator[pq.ParquetWriter]:
     # Delta coding makes times and offsets a few bits a row; dictionaries do the same for uris.
     numbers = ("index", "log_time_ns", "publish_time_ns", "stamp_ns", "byte_offset", "byte_size", "media.pts_ns")
     names = ["topic", "frame_id", "media.uri", "source_encoding", "source_format", "source_framing", "status"]
+    names += ["source_layout"]
+    encodings = dict.fromkeys(numbers, "DELTA_BINARY_PACKED") | {
+        "source_envelope": "DELTA_BYTE_ARRAY",
+        "source_digest": "DELTA_LENGTH_BYTE_ARRAY",
+    }
     with (
         path.open("wb") as stream,
         pq.ParquetWriter(
@@ -164,7 +135,7 @@ def _writer(path: Path) -> Iterator[pq.ParquetWriter]:
             SCHEMA,
             compression="zstd",
             use_dictionary=names,
-            column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+            column_encoding=encodings,
             store_schema=True,
         ) as writer,
     ):
@@ -192,6 +163,16 @@ def texts(column: pa.ChunkedArray) -> NDArray[np.object_]:
     return np.take(strings, codes)
 
 
+def _lacking(schema: pa.Schema) -> dict[str, Any] | None:
+    """The columns that a table of an earlier format does not have, with their value; None of no format's schema."""
+    lacking: dict[str, Any] = {}
+    for version in (3, *sorted(_ADDED, reverse=True)):
+        lacking = _ADDED.get(version, {}) | lacking
+        if schema.equals(pa.schema([field for field in SCHEMA if field.name not in lacking])):
+            return lacking
+    return None
+
+
 class FramesTable:
     """An open frames table. Reads one row group (at most one segment's rows) at a time; any thread may ask."""
 
@@ -211,13 +192,13 @@ class FramesTable:
             raise
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(f"frames table can't be read: {error}: {path}") from error
-        self._lacks_framing = self._file.schema_arrow.equals(_FORMAT_1)
-        if not self._lacks_framing and not self._file.schema_arrow.equals(SCHEMA):
+        lacking = _lacking(self._file.schema_arrow)
+        if lacking is None:
             raise DatasetError(
                 "frames table has other columns or types than this version's: convert again, or use the version that "
                 f"wrote it: {path}"
             )
-        self._path = path
+        self._path, self._lacking = path, lacking
         self._lock = threading.Lock()
         self._groups: dict[str, list[int]] = {}
         for group in range(self._file.num_row_groups):
@@ -269,20 +250,18 @@ class FramesTable:
     def _read(self, groups: list[int], columns: list[str] | None) -> pa.Table:
         try:
             with self._lock:  # a ParquetFile is not for two threads at once
-                asked = None if columns is None else [name for name in columns if self._has(name)]
+                asked = None if columns is None else [name for name in columns if name not in self._lacking]
                 table = self._file.read_row_groups(groups, columns=asked, use_threads=False)
         except MediarefError:
             raise
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise DatasetError(f"frames table is damaged: {error}: {self._path}") from error
-        if self._lacks_framing and (columns is None or SCHEMA.names[_FRAMING] in columns):
-            rows = sum(self._file.metadata.row_group(group).num_rows for group in groups)
-            at = _FRAMING if columns is None else 0
-            table = table.add_column(at, SCHEMA.field(_FRAMING), pa.array([""] * rows, pa.string()))
+        rows = sum(self._file.metadata.row_group(group).num_rows for group in groups)
+        for name, value in self._lacking.items():
+            if columns is None or name in columns:
+                at = SCHEMA.get_field_index(name) if columns is None else 0
+                table = table.add_column(at, SCHEMA.field(name), pa.array([value] * rows, SCHEMA.field(name).type))
         return table
-
-    def _has(self, name: str) -> bool:
-        return not (self._lacks_framing and name == SCHEMA.names[_FRAMING])
 
     def with_psnr(self, psnr_db: Mapping[str, NDArray[np.float32]], out: Path) -> None:
         """Write the table again with each topic's PSNR, one value a row: NaN stays null (embedded frames)."""

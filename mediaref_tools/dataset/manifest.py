@@ -25,13 +25,14 @@ __all__ = [
     "SegmentCodec",
     "Settings",
     "Source",
+    "SourceChannel",
     "Tool",
     "TopicCodec",
     "TopicEntry",
 ]
 
-FORMAT_VERSION: Final = 2
-"""2 added `source_framing` to the frames table; datasets of format 1 are read."""
+FORMAT_VERSION: Final = 3
+"""2 added `source_framing` to the frames table, 3 what messages are restored of; datasets of 1 and 2 are read."""
 
 Codec = Literal["h264", "av1", "copy", "lossless"]
 SegmentCodec = Literal["h264", "h265", "vp9", "av1", "ffv1", "mjpeg", "png"]
@@ -201,6 +202,16 @@ class Segment(_Model):
     sha256: str
 
 
+class SourceChannel(_Model):
+    """One of a topic's channels, as the source declared it; see `mediaref_tools.log.Channel`."""
+
+    type: str
+    encoding: str
+    definition: str = Field(description="base64 of the schema or message definition")
+    attributes: dict[str, str]
+    images: bool = Field(description="whether its messages are records now")
+
+
 class TopicEntry(_Model):
     """One topic that became video."""
 
@@ -214,6 +225,9 @@ class TopicEntry(_Model):
     psnr_p1_db: float | None
     reason: str | None
     segments: tuple[Segment, ...]
+    channels: tuple[SourceChannel, ...] = Field(
+        default=(), description="in the order of the rewritten log's; none in datasets of format 1 and 2"
+    )
 
     @property
     def codec(self) -> str:
@@ -224,7 +238,7 @@ class TopicEntry(_Model):
 class Manifest(_Model):
     """`manifest.json` of a dataset."""
 
-    format_version: Literal[1, 2] = FORMAT_VERSION
+    format_version: Literal[1, 2, 3] = FORMAT_VERSION
     mediaref_spec: Literal["1.0"] = "1.0"
     tool: Tool
     source: Source
@@ -232,6 +246,9 @@ class Manifest(_Model):
     log: str = Field(description="the rewritten log, relative to the dataset")
     messages: int = Field(description="in the rewritten log")
     topics: tuple[TopicEntry, ...]
+    copied_digest: str | None = Field(
+        default=None, description="sum of the 128-bit hashes of all messages that are no records; none before format 3"
+    )
     kept: tuple[KeptTopic, ...]
     losses: tuple[LossReport, ...]
     warnings: tuple[str, ...]

@@ -24,7 +24,16 @@ from mediaref_tools.pixels.file import decoded, file_size
 from mediaref_tools.pixels.plane import plane
 from mediaref_tools.pixels.rvl import decode_rvl, encode_rvl, rvl_size
 
-__all__ = ["DepthImage", "depth_bytes", "depth_size", "is_depth", "is_quantised", "metres_of", "read_depth"]
+__all__ = [
+    "DepthImage",
+    "depth_bytes",
+    "depth_size",
+    "is_depth",
+    "is_quantised",
+    "metres_of",
+    "read_depth",
+    "write_depth",
+]
 
 _HEADER = struct.Struct("<iff")
 _HEADER_FORMATS = (0, -1)  # INV_DEPTH, UNDEFINED: neither can be how many columns an RVL picture has
@@ -184,6 +193,22 @@ def depth_bytes(
     """
     coded = encode_rvl(stored) if coding == "rvl" else _write_png(stored)
     return (_HEADER.pack(_HEADER_FORMATS[0], a, b) if header else b"") + coded
+
+
+def write_depth(stored: NDArray[np.uint16], framing: str) -> bytes:
+    """Encode a payload with what `DepthImage.framing` says was beside its integers, the header's own bytes.
+
+    Raises:
+        ImageError: The framing is none, or as `depth_bytes`.
+    """
+    coding, _, header = framing.partition(" ")
+    try:
+        head = bytes.fromhex(header)
+    except ValueError:
+        head, coding = b"", ""
+    if coding not in ("png", "rvl"):
+        raise ImageError(f"depth with framing {framing[:80]!r}: expected 'png' or 'rvl', and a header of 12 bytes")
+    return head + (encode_rvl(stored) if coding == "rvl" else _write_png(stored))
 
 
 def _write_png(stored: NDArray[np.uint16]) -> bytes:

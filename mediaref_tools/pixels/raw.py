@@ -1,6 +1,8 @@
-"""Raw pixels of a message as a frame that holds the very same values."""
+"""Raw pixels of a message as a frame that holds the very same values, and back."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -11,9 +13,9 @@ from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.limits import MAX_PIXELS
 from mediaref_tools.pixels.encodings import Layout
-from mediaref_tools.pixels.plane import coded_size, lay, plane
+from mediaref_tools.pixels.plane import coded_size, cropped, lay, plane
 
-__all__ = ["raw_frame"]
+__all__ = ["fill_raw", "raw_frame", "rest_of"]
 
 
 def raw_frame(image: ImageValue, layout: Layout) -> av.VideoFrame:
@@ -36,22 +38,61 @@ def raw_frame(image: ImageValue, layout: Layout) -> av.VideoFrame:
     if layout.kind == "yuv":
         # Limited range BT.601, which is how ROS shows these encodings, whatever a camera meant.
         frame.color_range, frame.colorspace = ColorRange.MPEG, Colorspace.ITU601
+    if width % 2 and layout.order in ("uyvy", "yuyv"):
+        raise ImageError(f"{image.encoding} of {width} columns: two pixels share their colour, so it can't be odd")
     if layout.order == "packed":
         rows = _rows(image, layout.pixel * width)
         if layout.deep and image.is_bigendian:
             rows = np.ascontiguousarray(rows).view(">u2").astype("<u2").view(np.uint8)
         lay(plane(frame, 0), rows, layout.pixel)
-    elif layout.order in ("uyvy", "yuyv"):
-        if width % 2:
-            raise ImageError(f"{image.encoding} of {width} columns: two pixels share their colour, so it can't be odd")
-        rows = _rows(image, layout.pixel * width)
-        first = 1 if layout.order == "uyvy" else 0
-        for index, start, step in ((0, first, 2), (1, 1 - first, 4), (2, 3 - first, 4)):
-            lay(plane(frame, index), rows[:, start::step], 1)
     else:
-        for index, rows in enumerate(_planes(image, layout)):
+        for index, rows in enumerate(_parts(image, layout)):
             lay(plane(frame, index), rows, 1)
     return frame
+
+
+def fill_raw(frame: av.VideoFrame, image: ImageValue, layout: Layout) -> None:
+    """Write a frame's values into an image's data, where `raw_frame` would take them from; no other byte is touched.
+
+    Args:
+        frame: Of `layout.pixel_format`, the picture in its upper left.
+        image: Raw pixels; its data is a buffer that can be written to.
+        layout: Its encoding's.
+
+    Raises:
+        ImageError: It is short of data, or of a size that its layout can't have.
+    """
+    parts = _parts(image, layout)
+    for index, rows in enumerate(parts):
+        values = cropped(frame, index, image.width, image.height)
+        if layout.deep and image.is_bigendian:
+            values = np.ascontiguousarray(values).view("<u2").byteswap().view(np.uint8)
+        rows[:] = values
+
+
+def rest_of(image: ImageValue, layout: Layout) -> bytes:
+    """Raw data with zeros for pixels: what stands between and behind the rows. b"" where that is nothing but zeros.
+
+    Raises:
+        ImageError: As for `raw_frame`.
+    """
+    if sum(part.size for part in _parts(image, layout)) == len(image.data):
+        return b""
+    rest = bytearray(image.data)
+    for part in _parts(replace(image, data=memoryview(rest)), layout):
+        part[:] = 0
+    return bytes(rest) if any(rest) else b""
+
+
+def _parts(image: ImageValue, layout: Layout) -> list[NDArray[np.uint8]]:
+    """Views of an image's data, one for each plane of a frame: (rows, bytes of values)."""
+    if layout.order == "packed":
+        return [_rows(image, layout.pixel * image.width)]
+    if layout.order not in ("uyvy", "yuyv"):
+        return _planes(image, layout)
+    rows = _rows(image, layout.pixel * image.width)
+    first = 1 if layout.order == "uyvy" else 0
+    return [rows[:, first::2], rows[:, 1 - first :: 4], rows[:, 3 - first :: 4]]
 
 
 def _rows(image: ImageValue, length: int) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from mediaref_tools.errors import ImageError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.limits import MAX_PIXELS, MAX_STILL_BYTES
 
-__all__ = ["channels_are_swapped", "is_zstd", "peek_zstd", "unpack_zstd"]
+__all__ = ["channels_are_swapped", "is_zstd", "pack_zstd", "peek_zstd", "unpack_zstd"]
 
 # What sensor_msgs' isColor names, in every release up to ROS 2's; others never have their channels touched.
 _COLOURS = frozenset(f"{order}{bits}" for order in ("rgb", "bgr", "rgba", "bgra") for bits in (8, 16))
@@ -115,6 +115,14 @@ def unpack_zstd(image: ImageValue) -> ImageValue:
         step=step,
         is_bigendian=bool(is_bigendian),
     )
+
+
+def pack_zstd(raw: ImageValue) -> bytes:
+    """The payload of a message of zstd_image_transport: of the same picture, compressed anew, with gzip as most are."""
+    encoding = raw.encoding.encode()
+    head = _ZSTD_HEADER.pack(raw.height, raw.width, raw.is_bigendian, raw.step, len(encoding))
+    deflater = zlib.compressobj(level=6, wbits=zlib.MAX_WBITS | 16)
+    return b"".join((head, encoding, deflater.compress(raw.data), deflater.flush()))
 
 
 def _expanded(data: memoryview, limit: int) -> bytes:

@@ -14,7 +14,7 @@ import av
 
 from mediaref_tools.camera.source import PayloadDecoder
 from mediaref_tools.camera.unit import payload
-from mediaref_tools.dataset.frames import FrameRow
+from mediaref_tools.dataset.framerow import FrameRow
 from mediaref_tools.errors import DatasetError, ImageError
 from mediaref_tools.image import ImageValue, VideoCodec, video_codec
 from mediaref_tools.media.trust import inside

@@ -12,7 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaref_tools.dataset.frames import FrameRow, FramesTable, told_by
+from mediaref_tools.dataset.framerow import FrameRow, told_by
+from mediaref_tools.dataset.frames import FramesTable
 from mediaref_tools.errors import DatasetError, ImageError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import Message, Record
@@ -95,7 +96,8 @@ class TopicCheck:
         """Hold what a row says of its message against what that says itself, or what its record does."""
         for name, value in facts.items():
             said = getattr(row, name)
-            if said != value:
+            # Of a dataset of an earlier format nobody knows what messages are restored of.
+            if said != value and not (said is None and name in ("source_layout", "source_envelope")):
                 self.wrong[row.index] = f"its row says {name} {said!r}, its message {value!r}"
 
     def _compare(self, row: FrameRow, image: ImageValue) -> float:

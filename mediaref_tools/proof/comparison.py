@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from mediaref_tools.log import Channel, Message
 
-__all__ = ["Comparison", "compare", "fingerprint"]
+__all__ = ["Comparison", "MessageSet", "compare", "fingerprint"]
 
+_SUM = 2**128
 _MOST = 100_000  # fingerprints of differing messages kept: beyond it only their number
 
 
@@ -22,11 +23,30 @@ class Comparison(NamedTuple):
     different: int
 
 
-def compare(first: Iterable[Message], second: Iterable[Message]) -> Comparison:
+class MessageSet:
+    """A hash of messages, whatever their order: their own hashes' sum."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self.messages = 0
+
+    def add(self, key: bytes) -> None:
+        """Take in a message by its `fingerprint`."""
+        self._sum = (self._sum + int.from_bytes(key, "little")) % _SUM
+        self.messages += 1
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits."""
+        return f"{self._sum:032x}"
+
+
+def compare(first: Iterable[Message], second: Iterable[Message], whole: MessageSet | None = None) -> Comparison:
     """Compare two streams of messages as multisets: topic, type, definition, attributes, times, sequence, payload.
 
     Args:
         first, second: In log-time order, so that equal messages meet and cancel; memory holds what differs.
+        whole: Takes in the first's messages.
     """
     channels: dict[int, tuple[Channel, bytes]] = {}
     open_: Counter[bytes] = Counter()
@@ -34,6 +54,8 @@ def compare(first: Iterable[Message], second: Iterable[Message]) -> Comparison:
     for sign, message in _in_step(iter(first), iter(second)):
         key = fingerprint(message, channels)
         compared += sign > 0
+        if sign > 0 and whole is not None:
+            whole.add(key)
         if open_[key] == -sign:
             del open_[key]
         elif key in open_ or len(open_) < _MOST:

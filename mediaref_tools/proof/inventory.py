@@ -53,12 +53,13 @@ def files(dataset: Path, manifest: Manifest) -> Iterator[str]:
             path = inside(dataset, segment.uri)
             try:
                 with path.open("rb") as stream:
-                    same = file_digest(stream, "sha256").hexdigest() == segment.sha256
+                    found = file_digest(stream, "sha256").hexdigest()
             except OSError as error:
                 yield f"segment {segment.uri} can't be read: {error.strerror or error}"
                 continue
-            if not same:
-                yield f"segment {segment.uri} is not the file that was proved: its sha256 differs"
+            if found != segment.sha256:
+                said = f"its sha256 is {found}, not {segment.sha256[:64]}"
+                yield f"segment {segment.uri} is not the file that was proved: {said}"
             else:
                 yield from _needs(path, segment)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from mediaref_tools.dataset.frames import FrameRow
+from mediaref_tools.dataset.framerow import FrameRow
 from mediaref_tools.errors import ProofError
 from mediaref_tools.media.trust import inside
 from mediaref_tools.segments.file import TIME_BASE, read_shown

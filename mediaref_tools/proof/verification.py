@@ -23,7 +23,7 @@ from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import Meter, OnProgress, no_progress
 from mediaref_tools.proof import inventory
 from mediaref_tools.proof.check import TopicCheck
-from mediaref_tools.proof.comparison import Comparison, compare
+from mediaref_tools.proof.comparison import Comparison, MessageSet, compare
 from mediaref_tools.report import VerifyReport, first_percentile, quality
 
 __all__ = ["Findings", "check", "verify"]
@@ -37,7 +37,7 @@ class Findings(NamedTuple):
     """What a check of a dataset found.
 
     `psnr_db` by topic is empty where there was no source to measure against; `ssim_p1` has the topics of which it was
-    measured.
+    measured; `copied_digest` is of the source's messages that were copied.
     """
 
     frames: int
@@ -48,6 +48,7 @@ class Findings(NamedTuple):
     ssim_p1: Mapping[str, float]
     comparison: Comparison | None
     problems: tuple[str, ...]
+    copied_digest: str | None = None
 
 
 def verify(
@@ -126,6 +127,7 @@ def check(
     }
     meter = Meter(on_progress, "verify" if source is None else "prove", manifest.messages)
     comparison: Comparison | None = None
+    copied = MessageSet()
     with Lanes(threads) as lanes:
         records = _Records(log, checks, meter if source is None else None)
         if source is None:
@@ -135,7 +137,7 @@ def check(
             for future in work:
                 future.result()
         else:
-            comparison = compare(_images(source, checks, lanes, meter), records.others())
+            comparison = compare(_images(source, checks, lanes, meter), records.others(), copied)
     meter.end()
     for found in checks.values():
         found.finish()
@@ -154,6 +156,7 @@ def check(
         psnr_db={} if source is None else {topic: found.psnr_db for topic, found in checks.items()},
         ssim_p1={topic: round(first_percentile(found.ssim), 4) for topic, found in checks.items() if found.ssim},
         comparison=comparison,
+        copied_digest=None if source is None else copied.digest,
         problems=tuple(problems),
     )
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from mediaref_tools import Manifest, Settings, convert, open_dataset, verify
-from mediaref_tools.dataset.frames import FrameParts, FrameRow
+from mediaref_tools.dataset.framerow import FrameRow
+from mediaref_tools.dataset.frames import FrameParts
 from mediaref_tools.errors import TopicError
 from mediaref_tools.sample import Container, frame_number
 from tests.smalllogs import camera, every_container, log_of, others, rows_of, text, times

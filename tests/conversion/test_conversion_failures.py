@@ -23,7 +23,8 @@ from mediaref_tools.converters.rosbag1.writer import Rosbag1Writer
 
 from mediaref_tools import Settings, convert, open_dataset, verify
 from mediaref_tools.conversion import building, conversion
-from mediaref_tools.dataset.frames import FrameParts, FrameRow
+from mediaref_tools.dataset.framerow import FrameRow
+from mediaref_tools.dataset.frames import FrameParts
 from mediaref_tools.errors import EncodeError, MediarefError, OutputError, ProofError
 from mediaref_tools.progress import Progress
 from mediaref_tools.sample import Container

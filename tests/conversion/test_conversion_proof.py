@@ -14,7 +14,8 @@ from mediaref_tools.converters.rosbag1.writer import Rosbag1Writer
 from numpy.typing import NDArray
 
 from mediaref_tools import Settings, convert
-from mediaref_tools.dataset.frames import FrameParts, FrameRow
+from mediaref_tools.dataset.framerow import FrameRow
+from mediaref_tools.dataset.frames import FrameParts
 from mediaref_tools.dataset.manifest import Codec
 from mediaref_tools.errors import MediarefError, ProofError
 from mediaref_tools.log import Message, Record

@@ -20,7 +20,8 @@ from mediaref_tools import Settings, convert
 from mediaref_tools.conversion import identity
 from mediaref_tools.conversion.batch import convert_folder
 from mediaref_tools.conversion.journal import Entry, Journal
-from mediaref_tools.dataset.frames import FrameParts, FrameRow
+from mediaref_tools.dataset.framerow import FrameRow
+from mediaref_tools.dataset.frames import FrameParts
 from mediaref_tools.errors import LogError, OutputError
 from mediaref_tools.progress import Progress
 from mediaref_tools.segments.segment import SegmentWriter
@@ -222,7 +223,7 @@ def test_second_conversion_at_once_is_refused(tmp_path: Path, log: Path) -> None
             told.append(done.stderr)
 
     report = convert(log, tmp_path / "out", settings=SETTINGS, on_progress=second)
-    assert all("another conversion or export is writing there right now" in line for line in told)
+    assert all("another conversion, export or restoration is writing there right now" in line for line in told)
     assert len(told) == 2
     assert report.wrong == 0
 

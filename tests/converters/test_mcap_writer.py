@@ -105,7 +105,7 @@ def test_only_the_images_are_replaced(tmp_path: Path, variant: str, profile: str
     encoding, schema_encoding = PROFILES[profile]
     declares = record_type("ros1" if encoding == "ros1" else "cdr", kind)
     metadata = (("offered_qos_profiles", "- a"), ("topic_type_hash", declares.rihs01))
-    head = ("/cam", declares.name, schema_encoding, declares.definition.encode(), encoding, metadata)
+    head = ("/cam", declares.name, schema_encoding, declares.definition, encoding, metadata)
     assert {key[:6] for key in replaced} == {head}
     times = {key[6:9] for key in before.messages - kept}
     assert {key[6:9] for key in replaced} == times
@@ -223,7 +223,7 @@ def test_copy_and_record_refuse_each_others_channels(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="can't be copied"):
             writer.copy(image)
         for other in (imu, odd):
-            with pytest.raises(OutputError, match="can't become a record"):
+            with pytest.raises(OutputError, match="can't be replaced"):
                 writer.record(other, record)
         writer.abort()
         writer.abort()

@@ -261,7 +261,7 @@ def test_only_image_connections_of_a_topic_are_replaced(tmp_path: Path) -> None:
         writer.copy(text)
         with pytest.raises(OutputError, match="can't be copied"):
             writer.copy(broken)
-        with pytest.raises(OutputError, match="can't hold records"):
+        with pytest.raises(OutputError, match="can't be replaced"):
             writer.record(text, Record(MediaRef(uri="a.mp4", pts_ns=0)))
         with pytest.raises(ImageError):
             reader.image(broken)

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mediaref_tools.dataset.frames import SCHEMA, FrameParts, FrameRow, FramesTable
+from mediaref_tools.dataset.framerow import FrameRow
+from mediaref_tools.dataset.frames import SCHEMA, FrameParts, FramesTable
 from mediaref_tools.dataset.layout import FRAMES
 from mediaref_tools.errors import DatasetError
 
@@ -31,6 +32,10 @@ COLUMNS = {
     "source_encoding": "string",
     "source_format": "string",
     "source_framing": "string",
+    "source_layout": "string",
+    "source_rest": "binary",
+    "source_envelope": "binary",
+    "source_digest": "binary",
     "byte_offset": "int64",
     "byte_size": "int64",
     "psnr_db": "float",
@@ -103,7 +108,8 @@ def test_schema_is_exactly_the_contract(dataset: Path) -> None:
     assert {field.name: str(field.type) for field in file.schema_arrow} == COLUMNS
     assert list(COLUMNS) == SCHEMA.names == file.schema_arrow.names
     nullable = {field.name for field in file.schema_arrow if field.nullable}
-    assert nullable == {"publish_time_ns", "stamp_ns", "byte_offset", "byte_size", "psnr_db"}
+    restoring = {"source_layout", "source_rest", "source_envelope", "source_digest"}
+    assert nullable == {"publish_time_ns", "stamp_ns", "byte_offset", "byte_size", "psnr_db"} | restoring
     media = file.schema_arrow.field("media").type
     assert [(part.name, part.type) for part in media] == [("uri", pa.string()), ("pts_ns", pa.int64())]
 

@@ -340,7 +340,7 @@ def test_two_exports_at_once(dataset: Dataset, out: Path) -> None:
     mark = os.open(left / ".mediaref-partial", os.O_CREAT | os.O_RDWR)
     fcntl.flock(mark, fcntl.LOCK_EX)
     try:
-        with pytest.raises(OutputError, match="another conversion or export"):
+        with pytest.raises(OutputError, match="another conversion, export or restoration"):
             export_frames(dataset, out)
         assert left.exists()
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mediaref_tools.dataset.frames import FrameRow
+from mediaref_tools.dataset.framerow import FrameRow
 from mediaref_tools.errors import DatasetError, ProofError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.pixels.picture import PixelDecoder, luma

@@ -87,7 +87,7 @@ def exchange(one: Path, other: Path) -> None:
 def test_exchanged_segments_are_noticed(dataset: Path, log: Path, number: int, topic: str) -> None:
     exchange(segment(dataset), segment(dataset, number, topic))
     for report in both(dataset, log):
-        assert sum("sha256 differs" in line for line in report.problems) == 2
+        assert sum("its sha256 is" in line for line in report.problems) == 2
 
 
 def test_exchanged_segments_are_noticed_by_their_pictures(dataset: Path, log: Path) -> None:
@@ -101,7 +101,9 @@ def test_flipped_bytes_in_a_segment_are_noticed(dataset: Path, log: Path) -> Non
     flipped(path, path.stat().st_size - 500)
     for report in both(dataset, log):
         assert not report.ok
-        assert report.problems[0] == "segment media/cam/000001.mp4 is not the file that was proved: its sha256 differs"
+        assert report.problems[0].startswith(
+            "segment media/cam/000001.mp4 is not the file that was proved: its sha256 is "
+        )
 
 
 @pytest.mark.parametrize("accepted", [False, True])

@@ -13,7 +13,7 @@ REFERENCE, REFERENCE_CRF = "x264 veryfast", 23
 
 
 class Size(NamedTuple):
-    """Bytes at the reference's quality, to its own. A `bound` is of the cheapest that was tried: it was better still."""
+    """Bytes at the reference's quality, to its own. A `bound` is that of the cheapest trial, which was better still."""
 
     ratio: float
     bound: bool = False

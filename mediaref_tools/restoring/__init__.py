@@ -1,0 +1,1 @@
+"""Making a log again of its dataset."""
