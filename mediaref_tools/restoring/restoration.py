@@ -91,7 +91,7 @@ def restore(
     Examples:
         >>> report = mrt.restore("drive/", "again.mcap")
         >>> [(topic.topic, topic.identical, topic.near) for topic in report.topics]
-        [('/camera/image/compressed', 0, 178)]
+        [('/camera/left/image_raw/compressed', 0, 120), ('/camera/right/image_raw', 0, 58)]
     """
     begun = time.monotonic()
     folder, target, threads = Path(dataset), Path(out), threads or cores()
