@@ -248,7 +248,12 @@ def _api(server: Server, path: str, query: Mapping[str, str]) -> _Answer:
         column = {"times": session.times, "marks": session.marks, "psnr": session.psnr}[match[1]]
         return _Answer(column(int(match[2])), "application/octet-stream", {"Cache-Control": _KEPT})
     if match := _FRAME.fullmatch(rest):
-        return _frame(session, match[1], int(match[2]), int(match[3]), query)
+        try:
+            return _frame(session, match[1], int(match[2]), int(match[3]), query)
+        except TopicError:
+            raise
+        except MediarefError as error:
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, session.told(error))
     raise KeyError(f"nothing is at {path[:80]!r}")
 
 
@@ -292,7 +297,7 @@ def _part(session: Session, number: int, index: int, wanted: Wanted) -> Iterator
     try:
         jpeg, label = session.topic(number).jpeg(index, wanted), session.label(number, index)
     except MediarefError as error:
-        jpeg, label = b"", {"index": index, "error": str(error)}
+        jpeg, label = b"", {"index": index, "error": session.told(error)}
     for part in (json.dumps(label, separators=(",", ":")).encode(), jpeg):
         yield _LENGTH.pack(len(part))
         yield part

@@ -234,6 +234,11 @@ class Session:
         except DatasetError:
             return False
 
+    def told(self, error: MediarefError) -> str:
+        """An error for people who look at this: files are named within what is played."""
+        place = self.source.path
+        return str(error).replace(f"{place.resolve()}/", "").replace(f"{place.absolute()}/", "")
+
     def close(self) -> None:
         """Close what is open. Safe to call again."""
         for one in self.pictures:

@@ -94,14 +94,13 @@ def test_what_a_screen_reader_hears(open_page: OpenPage, dataset: Path) -> None:
 
 def test_deep_link(open_page: OpenPage, dataset: Path) -> None:
     with open_dataset(dataset) as opened:
-        time_ns = int(opened[COUNTER].log_times_ns[123])
+        time_ns, after_ns = opened[COUNTER].log_times_ns[123:125].tolist()
     page = open_page(dataset, hash=f"#t={time_ns}&topic={RIGHT}")
     page.settle()
     assert page.seen(COUNTER) == page.seen(COUNTER) | {"index": 123, "number": 123}
     assert page.page.locator(".tile.selected").get_attribute("data-topic") == RIGHT
     page.press("1", "Enter", ".")
-    page.page.wait_for_function("() => location.hash.includes('solo')")
-    page.page.wait_for_timeout(300)
+    page.page.wait_for_function(f"() => location.hash.includes('solo') && location.hash.includes('t={after_ns}')")
     link = page.page.url.split("#")[1]
     again = open_page(dataset, hash=f"#{link}")
     again.settle()
@@ -140,7 +139,6 @@ def test_depth_range_and_value(open_page: OpenPage, dataset: Path) -> None:
     tile.locator("[data-range=high]").fill("0.002")
     tile.locator("[data-range=high]").press("Enter")
     tile.locator("[data-range=high]").blur()
-    page.page.wait_for_timeout(500)
     page.settle()
     after = page.picture(DEPTH)
     assert not np.array_equal(before, after)
@@ -148,11 +146,12 @@ def test_depth_range_and_value(open_page: OpenPage, dataset: Path) -> None:
     red, green, blue = after[y, x].tolist()
     assert red > 100 > green + blue
     tile.locator("select").select_option("gray")
-    page.page.wait_for_timeout(500)
     page.settle()
     assert np.ptp(page.picture(DEPTH)[y, x]) < 12
     tile.locator("button", has_text="Auto").click()
-    page.page.wait_for_timeout(300)
+    page.page.wait_for_function(
+        "topic => document.querySelector(`[data-topic='${topic}'] [data-range=high]`).value !== '0.00'", arg=DEPTH
+    )
     assert float(tile.locator("[data-range=high]").input_value()) == pytest.approx(high, rel=0.2)
 
 
@@ -177,7 +176,11 @@ def test_pixel_values_zoom_and_pan(open_page: OpenPage, dataset: Path) -> None:
             arg=[RIGHT, f"x {x}  y {y}   R {red}  G {green}  B {blue}"],
         )
         page.page.mouse.wheel(0, -600)
-        page.page.wait_for_timeout(200)
+        page.page.wait_for_function(
+            "([topic, width]) => width <"
+            " document.querySelector(`[data-topic='${topic}'] canvas`).getBoundingClientRect().width",
+            arg=[RIGHT, box["width"] + 1],
+        )
     zoomed = tile.locator("canvas").bounding_box()
     assert zoomed is not None
     assert box is not None
@@ -202,8 +205,6 @@ def test_compare_with_the_source(open_page: OpenPage, dataset: Path) -> None:
     pictures = {}
     for name in ("source", "difference", "side by side"):
         page.press("d")
-        page.page.wait_for_timeout(600)
-        page.settle()
         assert page.text(f"[data-topic='{COUNTER}'] .caption button") == name
         pictures[name] = page.picture(COUNTER)
     assert pictures["source"].shape == decoded.shape
@@ -212,8 +213,6 @@ def test_compare_with_the_source(open_page: OpenPage, dataset: Path) -> None:
     assert pictures["side by side"].shape[1] > 2.5 * pictures["side by side"].shape[0]
     assert page.seen(COUNTER)["index"] == 3
     page.press("d")
-    page.page.wait_for_timeout(400)
-    page.settle()
     assert page.seen(COUNTER)["number"] == 3
 
 
@@ -453,10 +452,11 @@ def test_folder_of_recordings(open_page: OpenPage, tmp_path: Path) -> None:
     ]
     page.press("1", "Home", ".")
     assert page.seen(COUNTER)["number"] == 101
-    for key, number in (("ArrowDown", 200), ("ArrowDown", 1000), ("ArrowDown", 1000), ("ArrowUp", 200)):
+    for key, at, number in (("ArrowDown", 1, 200), ("ArrowDown", 2, 1000), ("ArrowDown", 2, 1000), ("ArrowUp", 1, 200)):
         page.page.keyboard.press(key)
-        page.page.wait_for_timeout(300)
-        page.page.wait_for_selector("body[data-ready=true]")
+        page.page.wait_for_function(
+            "at => document.body.dataset.ready && document.getElementById('recording').value === at", arg=str(at)
+        )
         page.settle()
         assert page.seen(COUNTER)["number"] == number
     other = page.context.new_page()

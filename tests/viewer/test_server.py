@@ -266,6 +266,9 @@ def test_damaged_segments(tmp_path: Path, dataset: Path) -> None:
         numbers = ids(viewer)
         missing = ask(viewer, f"api/0/frame/{numbers[COUNTER]}/0")
         assert (missing.status, "000000.mp4" in missing.json["error"]) == (500, True)
+        assert str(tmp_path) not in missing.json["error"]
+        run = ask(viewer, f"api/0/run/{numbers[COUNTER]}/0?n=3").body
+        assert run.count(b"000000.mp4") == 3
         with open_dataset(dataset) as opened:
             uris = [ref.uri for ref in opened[COUNTER].refs]
         cut = max(at for at in range(COUNT) if uris[at].endswith("000001.mp4"))
@@ -361,3 +364,20 @@ def test_command_serves_until_interrupted(dataset: Path) -> None:
 )
 def test_where_a_browser_can_be_seen(environment: dict[str, str], platform: str, expected: bool) -> None:
     assert can_open(environment, platform) is expected
+
+
+def test_runs_of_frames(viewer: Viewer) -> None:
+    """Each frame of a run with its own label; as many as there are."""
+    topic = ids(viewer)[COUNTER]
+    for first, count, stride, expected in ((0, 3, 1, [0, 1, 2]), (10, 4, 5, [10, 15, 20, 25]), (298, 6, 1, [298, 299])):
+        body = ask(viewer, f"api/0/run/{topic}/{first}?n={count}&stride={stride}&w=320").body
+        parts, at = [], 0
+        while at < len(body):
+            length = int.from_bytes(body[at : at + 4], "little")
+            parts.append(body[at + 4 : at + 4 + length])
+            at += 4 + length
+        assert [json.loads(label)["index"] for label in parts[::2]] == expected
+        numbers = [frame_number(np.asarray(Image.open(io.BytesIO(jpeg)))) for jpeg in parts[1::2]]
+        assert numbers == expected
+    assert ask(viewer, f"api/0/run/{topic}/0?n=99").status == 404
+    assert ask(viewer, f"api/0/run/{topic}/0?n=2&stride=0").status == 404

@@ -40,7 +40,7 @@ export class Feed {
   constructor(feeds, topic) {
     this.feeds = feeds;
     this.topic = topic;
-    this.held = new Map(); // index -> {picture, label}
+    this.held = new Map(); // index -> {picture, label, variant}
     this.failed = new Map(); // index -> message
     this.inFlight = new Map(); // index -> AbortController
     this.questions = 0;
@@ -118,10 +118,12 @@ export class Feed {
       const found = count > 1
         ? await server.run(this.topic.id, first, count, stride, variant, controller.signal)
         : [await server.frame(this.topic.id, first, variant, controller.signal)];
-      this.latencyMs += 0.2 * (performance.now() - began - this.latencyMs);
+      // What comes too late is of no use: slower is believed at once, faster by and by.
+      const tookMs = performance.now() - began;
+      this.latencyMs = Math.max(tookMs, this.latencyMs + 0.15 * (tookMs - this.latencyMs));
       for (const frame of found) {
         if (frame.label.error) this.failed.set(frame.label.index, frame.label.error);
-        else if (variant === this.variant) this.#hold(frame.label.index, frame);
+        else if (variant === this.variant) this.#hold(frame.label.index, {...frame, variant});
         else frame.picture.close();
       }
     } catch (error) {

@@ -78,6 +78,8 @@ export class Tile {
     const wide = Math.min(Math.ceil(needed / 160) * 160, Math.max(width * parts, 16));
     if (this.depth && this.depth.high === 65535 && this.depth.low === 0 && !this.ranged) return; // its range is on its way
     this.feed.setVariant(`w=${wide}${this.depth ? this.depth.query() : ""}${this.side === "decoded" ? "" : `&side=${this.side}`}`);
+    // What is on the canvas is of another size, range or side.
+    if (this.drawn && this.variant !== this.feed.variant) this.node.dataset.pending = true;
     this.feed.feeds.pump();
   }
 
@@ -98,7 +100,7 @@ export class Tile {
     if (index === null && dragging) index = this.feed.nearest(wanted, false);
     if (index !== null && playing && index < wanted && this.drawn && this.drawn.index <= wanted && index < this.drawn.index) index = null;
     if (index !== null) this.#draw(index, playing);
-    const pending = !this.drawn || this.drawn.index !== wanted;
+    const pending = !this.drawn || this.drawn.index !== wanted || this.variant !== this.feed.variant;
     this.node.classList.toggle("pending", pending && !playing);
     this.node.dataset.pending = pending;
     const stale = this.drawn && ns - this.topic.times[this.drawn.index] > STALE_NS;
@@ -114,24 +116,24 @@ export class Tile {
     const {clock} = this.page;
     const {feed, topic} = this;
     // Begin with what will be on screen when the answer is here, and take along what comes while it is on its way.
-    const waitNs = clock.rate * feed.latencyMs * 1e6;
-    const due = feed.held.has(wanted) || feed.inFlight.has(wanted) ? wanted : Math.max(topic.indexAt(ns + waitNs), 0);
+    const waitNs = clock.rate * Math.min(feed.latencyMs, 600) * 1e6;
+    const due = Math.max(topic.indexAt(ns + waitNs), 0);
     const aheadNs = Math.min(Math.max(2 * waitNs, clock.rate * 150e6), clock.rate * 1e9);
     const coming = Math.max(topic.indexAt(ns + aheadNs) - due, 1);
     const turns = Math.max(1, aheadNs / clock.rate / 16.6e6); // screens don't show more
     const stride = Math.max(1, Math.round(coming / turns));
-    feed.want(wanted, due, [], {stride, count: Math.min(Math.max(Math.ceil(coming / stride), 2), 12, feed.most >> 1)});
+    feed.want(wanted, due, [], {stride, count: Math.min(Math.max(Math.ceil(coming / stride), 2), 6, feed.most >> 1)});
   }
 
   #draw(index, playing) {
-    const {picture, label} = this.feed.held.get(index);
+    const {picture, label, variant} = this.feed.held.get(index);
     if (this.drawn?.index === index && this.picture === picture) return;
     if (playing && this.drawn?.index !== index) this.shown++;
     const [width, height] = sizeOf(picture);
     if (this.canvas.width !== width || this.canvas.height !== height) [this.canvas.width, this.canvas.height] = [width, height];
     this.context.drawImage(picture, 0, 0);
     const resized = !this.drawn || this.drawn.width !== label.width || this.drawn.height !== label.height;
-    [this.drawn, this.picture] = [label, picture];
+    [this.drawn, this.picture, this.variant] = [label, picture, variant];
     // All that is said of the picture is said in the same turn.
     this.#label();
     this.node.classList.remove("failed");
