@@ -26,7 +26,7 @@ _CHEAP: Final = "cabac=0:no-deblock=1:weightp=0"  # half of a decoder's work is 
 TUNINGS: Final[dict[Purpose, dict[LossyCodec, Tuning]]] = {
     "play": {"h264": Tuning(23, 15, "veryfast", _AQ), "av1": Tuning(30, 15, "9")},
     "train": {"h264": Tuning(22, 10, "veryfast", f"{_AQ}:{_CHEAP}"), "av1": Tuning(30, 10, "9")},
-    "archive": {"h264": Tuning(23, 60, "medium", _AQ), "av1": Tuning(30, 60, "7")},
+    "archive": {"h264": Tuning(23, 60, "faster", _AQ), "av1": Tuning(30, 60, "7")},
 }
 # SVT-AV1 4.1 from preset 10 on skips blocks that changed, in frames between others (mean square error 1950 where its
 # neighbours have 5), on pictures that jump; 9 does not.

@@ -29,7 +29,9 @@ DAMAGED = ("ros1/unindexed_lz4.bag.active", "mcap/truncated_zstd.mcap")
 SOME = ("mcap/dashcam_27s_ros2_zstd.mcap", "mcap/so101_ros2_zstd.mcap", "ros1/handheld_rgbd_jpeg_cdepth.bag")
 CHOICES = {
     "h264": mrt.Settings(),
+    "to train": mrt.Settings(purpose="train"),
     "av1": mrt.Settings(codec="av1"),
+    "for archive": mrt.Settings(purpose="archive"),
     "copy": mrt.Settings(codec="copy"),
     "lossless, depth ffv1": mrt.Settings(codec="lossless", depth="ffv1"),
     "min-psnr 38": mrt.Settings(min_psnr_db=38),

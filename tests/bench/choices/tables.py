@@ -25,7 +25,6 @@ OTHERS = {
     "x264 medium, GOP 30": "x264 medium, GOP 30",
     "x264 veryfast, AQ, GOP 16, 3 B": "3 B-frames",
     "SVT-AV1 9": "SVT-AV1 9",
-    "SVT-AV1 6, GOP 60": "SVT-AV1 6, GOP 60",
 }
 
 
@@ -91,7 +90,7 @@ SPOTS = """
 circle { fill: #9aa4b0; } .chosen { fill: #0a7d55; } .rule { stroke: #9aa4b0; stroke-width: 0.5; }
 @media (prefers-color-scheme: dark) { .chosen { fill: #3fb98a; } }
 """
-HEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0)
+HEIGHTS = (0.25, 0.5, 1.0, 2.0)
 
 
 def chart(raw: Mapping[str, Any]) -> str:
@@ -141,7 +140,9 @@ def _panel(groups: Mapping[str, Sequence[Point]], what: str, title: str, left: i
         parts.append(f'<circle cx="{across(x):.1f}" cy="{down(y):.1f}" r="{size}"{role}><title>{tip}</title></circle>')
         if name:
             strong = "strong" if choice in CHOSEN else "soft"
-            parts.append(f'<text x="{across(x) + 8:.1f}" y="{down(y) + 4:.1f}" class="{strong}">{escape(name)}</text>')
+            side, anchor = (9, "start") if across(x) < left + 0.7 * wide else (-9, "end")
+            place = f'x="{across(x) + side:.1f}" y="{down(y) + 4:.1f}" text-anchor="{anchor}"'
+            parts.append(f'<text {place} class="{strong}">{escape(name)}</text>')
     return parts
 
 

@@ -16,10 +16,11 @@ __all__ = ["everything", "write"]
 Row = Mapping[str, Any]
 SEED, BARE = "mediaref 1.0.0's example", "decode + encode alone"
 AIMS: tuple[tuple[str, float, str, str, Callable[[Row], float]], ...] = (
-    ("CPU without the proof, h264, x the example", 0.45, "ours, GOP 30", SEED, lambda row: unproved(row, "cpu")),
+    ("CPU without the proof, h264, x the example", 0.45, "ours", SEED, lambda row: unproved(row, "cpu")),
     ("CPU without the proof, av1, x the example", 1.0, "ours, av1", SEED, lambda row: unproved(row, "cpu")),
-    ("size, h264, x the example", 1.1, "ours, GOP 30", SEED, lambda row: float(row["bytes"])),
+    ("size, h264, x the example", 1.1, "ours", SEED, lambda row: float(row["bytes"])),
     ("size, av1, x the example", 0.7, "ours, av1", SEED, lambda row: float(row["bytes"])),
+    ("size, for archive, x the example", 0.7, "ours, for archive", SEED, lambda row: float(row["bytes"])),
     ("wall without the proof, h264, x decode + encode", 1.15, "ours", BARE, lambda row: unproved(row, "wall")),
     ("wall with the proof, h264, x decode + encode", 1.5, "ours", BARE, lambda row: float(row["wall"])),
     (
