@@ -133,7 +133,7 @@ def _panel(groups: Mapping[str, Sequence[Point]], what: str, title: str, left: i
                 f'<text x="{across(value):.1f}" y="{HEIGHT - 14}" text-anchor="middle" class="soft">{value:g}</text>'
             )
     for choice, (x, y) in spots.items():
-        name = CHOSEN.get(choice) or OTHERS.get(choice)
+        name = CHOSEN.get(choice) or (OTHERS.get(choice) if what == PANELS[0][0] else None)
         role = ' class="chosen"' if choice in CHOSEN else ""
         size = 6 if choice in CHOSEN else 3.5
         tip = f"{escape(choice)}: {x:.2f}, {y:.2f}"
