@@ -181,6 +181,8 @@ class _Author:
             if form not in _STILLS:
                 return f"embedded as {media.mimetype}"
             return IMAGE, image_message(stamp_ns, record.frame_id, media.decoded_data, form)
+        if record.ref.pts_ns is None:
+            return "in files of their own"
         source = self._sources.setdefault(topic, PacketSource(self._folder))
         data, is_key = source.packet(uri, record.ref.pts_ns)
         form = FORMS.get(source.codec, "")

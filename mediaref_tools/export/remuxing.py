@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import av
 from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
 
-from mediaref_tools.errors import DatasetError
+from mediaref_tools.errors import DatasetError, MediaError
+from mediaref_tools.media.packets import Packets
 
 __all__ = ["FORMS", "PacketSource"]
 
@@ -21,12 +24,11 @@ _SEQUENCE_HEADER: Final = 1
 
 
 class PacketSource:
-    """Packets of one topic, in the order of its segments: asked for in any other, it opens a segment again."""
+    """Packets of one topic, in the order of its segments: asked for in any other, it opens segments again."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is what uris are relative to."""
         self._folder, self._uri = folder, ""
-        self._container: av.container.InputContainer | None = None
         self._found: dict[int, tuple[bytes, bool]] = {}
         self.codec = ""
         """Of the segment that was read last, as libavcodec calls it."""
@@ -50,23 +52,23 @@ class PacketSource:
         path = self._folder / uri
         self._found = {}
         try:
-            with av.open(str(path)) as container:
-                stream = container.streams.video[0]
+            with closing(Packets(path, str(path))) as opened:
+                stream = opened.stream
                 self.codec = stream.codec_context.name.replace("libdav1d", "av1")
                 extra = bytes(stream.codec_context.extradata or b"")
                 name = _FILTERS.get(self.codec)
                 sieve = BitStreamFilterContext(name, stream) if name else None
                 last, self.is_reordered = None, False
-                for packet in container.demux(stream):
-                    if not packet.size or packet.pts is None or stream.time_base is None:
+                for packet in cast("InputContainer", stream.container).demux(stream):
+                    if not packet.size or packet.pts is None:
                         continue
-                    pts_ns = round(packet.pts * stream.time_base * 1_000_000_000)
+                    pts_ns = opened.clock.ns(packet.pts)
                     self.is_reordered |= last is not None and pts_ns < last
                     last, is_key = pts_ns, packet.is_keyframe
                     data = b"".join(bytes(one) for one in sieve.filter(packet)) if sieve else bytes(packet)
                     if self.codec == "av1" and is_key and data[0] >> 3 & 15 != _SEQUENCE_HEADER:
                         data = extra[4:] + data  # after the four bytes of av1C
                     self._found[pts_ns] = data, is_key
-        except (av.FFmpegError, OSError, IndexError) as error:
+        except (av.FFmpegError, MediaError, OSError, IndexError) as error:
             raise DatasetError(f"segment can't be read: {error}: {path}") from error
         self._uri = uri

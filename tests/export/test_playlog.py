@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mcap.reader import make_reader
 from mediaref_tools.commands.export import command
 from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.dataset.opening import open_dataset
-from mediaref_tools.errors import FrameError, OutputError, TopicError
+from mediaref_tools.errors import DatasetError, FrameError, OutputError, TopicError
 from mediaref_tools.export.foxglove import SCHEMAS, VIDEO
 from mediaref_tools.export.playlog import export_mcap
 from mediaref_tools.sample import frame_number, numbered_topic, write_log
@@ -126,6 +127,17 @@ def test_refuses_what_it_can_not_do(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="only an earlier export"):
             export_mcap(dataset, out, overwrite=True)
     assert out.read_bytes() == b"mine"
+
+
+def test_names_a_segment_that_is_missing(folder: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "dataset"
+    shutil.copytree(folder, moved)
+    with open_dataset(moved) as dataset:
+        segment = moved / dataset["/cam"].refs[0].uri
+        segment.unlink()
+        with pytest.raises(DatasetError, match=segment.name):
+            export_mcap(dataset, tmp_path / "out.mcap")
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
 
 
 def test_command_says_what_it_wrote(folder: Path, tmp_path: Path) -> None:
