@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mediaref_tools.dataset.topic import Topic
     from mediaref_tools.episode import Episode, EpisodeGroup, EpisodePictures, open_episode
     from mediaref_tools.errors import MediarefError
+    from mediaref_tools.export.playlog import LeftOut, McapReport, export_mcap
     from mediaref_tools.media.columns import decode_column, to_refs
     from mediaref_tools.media.datauri import DataURI
     from mediaref_tools.media.decoding import batch_decode, cleanup_cache
@@ -41,7 +42,9 @@ __all__ = [
     "EpisodePictures",
     "Frame",
     "FrameBatch",
+    "LeftOut",
     "Manifest",
+    "McapReport",
     "MediaRef",
     "MediarefError",
     "Progress",
@@ -64,6 +67,7 @@ __all__ = [
     "convert_folder",
     "convert_logs",
     "decode_column",
+    "export_mcap",
     "html_report",
     "open_dataset",
     "open_episode",
@@ -109,6 +113,9 @@ _WHERE = {
     "VerifyReport": "report",
     "convert": "conversion.conversion",
     "decode_column": "media.columns",
+    "LeftOut": "export.playlog",
+    "McapReport": "export.playlog",
+    "export_mcap": "export.playlog",
     "html_report": "webreport.page",
     "open_dataset": "dataset.opening",
     "open_playable": "dataset.playable",

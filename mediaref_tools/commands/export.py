@@ -16,16 +16,20 @@ from mediaref_tools.plaintext import printable
 if TYPE_CHECKING:
     from mediaref_tools.dataset.dataset import Dataset
     from mediaref_tools.export.export import ExportReport
+    from mediaref_tools.export.playlog import McapReport
 
 __all__ = ["command"]
 
 
-@click.command(short_help="Write a dataset's frames out as image files.")
+@click.command(short_help="Write a dataset out as image files, or as MCAP with video.")
 @click.argument("dataset", metavar="PATH", type=PATH)
-@click.option("--to", type=click.Choice(["frames"]), required=True, help="frames: an image file each, and a table.")
 @click.option(
-    "--out", metavar="FOLDER", type=PATH, required=True, help="Where the files go: made whole, or not at all."
+    "--to",
+    type=click.Choice(["frames", "mcap"]),
+    required=True,
+    help="frames: an image file each, and a table. mcap: one file for Foxglove or Rerun.",
 )
+@click.option("--out", metavar="OUT", type=PATH, required=True, help="Where it goes: made whole, or not at all.")
 @topic_option("Export topics that match; may be given several times.")
 @click.option("--start", metavar="TIME", help="Log time of the first frame.")
 @click.option("--stop", metavar="TIME", help="Log time to stop before.")
@@ -43,11 +47,11 @@ __all__ = ["command"]
 )
 @allow_option()
 @json_option("Print what was written as JSON.")
-@overwrite_option("Replace an earlier export at FOLDER.")
+@overwrite_option("Replace an earlier export at OUT.")
 @quiet_option()
 def command(
     dataset: Path,
-    to: str,  # noqa: ARG001 - there is only one yet
+    to: Literal["frames", "mcap"],
     out: Path,
     topics: tuple[str, ...],
     start: str | None,
@@ -60,23 +64,41 @@ def command(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Write frames out, each named for its log time.
+    """Write frames out: each a file named for its log time, or as video in an MCAP file beside all other topics.
 
     PATH is a dataset, or a log or table (parquet, CSV, JSON) that holds references.
 
     TIME is a log time in ns, seconds from the start of the log such as 12.5s, or ISO 8601 such as
     2024-05-01T12:00:00Z.
 
-    Exits with 3 where a frame was never video and has its original bytes, whatever they are.
+    MCAP takes video from the segments as it is; --every, --format and --quality are of frames alone.
+
+    Exits with 3 where a frame was never video and has its original bytes, whatever they are, and where MCAP can't carry
+    some.
     """
     from mediaref_tools.commands.bars import progress_bar
     from mediaref_tools.commands.consoles import echo_json
     from mediaref_tools.dataset.opening import open_dataset
     from mediaref_tools.export.export import export_frames
+    from mediaref_tools.export.playlog import export_mcap
 
+    if to == "mcap" and (every, format_, quality) != (1, "png", 95):
+        raise click.UsageError("--every, --format and --quality are of --to frames alone")
     with open_dataset(dataset, allow=allow, exact_colours=True) as opened:
         start_ns, stop_ns = _time_ns(opened, start, "--start"), _time_ns(opened, stop, "--stop")
         with progress_bar(quiet=quiet) as on_progress:
+            if to == "mcap":
+                made = export_mcap(
+                    opened,
+                    out,
+                    topics=topics or ("*",),
+                    start_ns=start_ns,
+                    stop_ns=stop_ns,
+                    overwrite=overwrite,
+                    on_progress=on_progress,
+                )
+                _end_mcap(made, as_json=as_json, quiet=quiet)
+                return
             report = export_frames(
                 opened,
                 out,
@@ -94,6 +116,26 @@ def command(
     elif not quiet:
         _show(report)
     if report.embedded:
+        click.get_current_context().exit(exits.INCOMPLETE)
+
+
+def _end_mcap(report: McapReport, *, as_json: bool, quiet: bool) -> None:
+    from mediaref_tools.commands.consoles import echo_json, output_console
+    from mediaref_tools.commands.tables import dot, notes
+
+    if as_json:
+        echo_json(report)
+    elif not quiet:
+        console = output_console()
+        console.print(
+            f"exported: {text.plural(report.frames, 'frame')}{dot(console)} "
+            f"{text.plural(report.copied, 'other message')}{dot(console)} {text.size(report.bytes)} in "
+            f"{text.duration(round(report.seconds * 1e9))}: {printable(report.out)}",
+            soft_wrap=True,
+        )
+        left = (f"{one.topic}: {text.plural(one.frames, 'frame')} left out: {one.reason}" for one in report.left_out)
+        notes(console, (printable(line) for line in left))
+    if report.left_out:
         click.get_current_context().exit(exits.INCOMPLETE)
 
 
