@@ -129,13 +129,21 @@ def storage(path: Path) -> str | None:
 
 
 def _is_one(folder: str, names: Collection[str]) -> bool:
-    """Whether a folder with no metadata is one recording, and no folder of logs.
+    """Whether a folder with no metadata is one recording, and no folder of logs: by its files' names.
 
-    A recorder calls its files after the folder, and numbers them. A single file may have any name, since people rename
-    folders; several are logs of their own.
+    A recorder calls its files after the folder, and numbers them from 0 on. A single file may have any name, since
+    people rename folders. Of several, .db3 files are one recording by their numbers alone; .mcap files, which others
+    number too (episode_0.mcap), by the folder's name or the one that recorders choose by themselves.
     """
     stems = [name.removesuffix(suffix) for name in names for suffix in SUFFIXES.values() if name.endswith(suffix)]
-    return len(stems) == 1 or all(re.fullmatch(rf"{re.escape(folder)}(_\d+)?", stem) for stem in stems)
+    parts = [re.fullmatch(r"(.*)_(\d+)", stem) for stem in stems]
+    prefixes = {part[1] if part is not None else stem for part, stem in zip(parts, stems, strict=True)}
+    if len(stems) == 1 or prefixes == {folder}:
+        return True
+    numbers = sorted(int(part[2]) for part in parts if part is not None)
+    in_order = len(prefixes) == 1 and numbers == list(range(len(stems)))
+    recorded = not any(name.endswith(SUFFIXES["mcap"]) for name in names) or next(iter(prefixes)).startswith("rosbag2_")
+    return in_order and recorded
 
 
 def read(path: Path, kind: str) -> Folder:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mcap.reader import make_reader
 from mcap.writer import Writer as McapWriter
+from mediaref_tools.converters.rosbag2.folder import storage
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -180,6 +181,17 @@ def test_logs_that_only_lie_together_are_no_recording(tmp_path: Path) -> None:
     assert claimed(folder)
     (folder / "left.mcap").write_bytes((folder / "logs_0.mcap").read_bytes())
     assert not claimed(folder)
+    for names, is_one in (
+        (("episode_0.mcap", "episode_1.mcap"), False),  # many number their logs
+        (("rosbag2_2025_09_10_0.mcap", "rosbag2_2025_09_10_1.mcap"), True),
+        (("take_0.db3", "take_1.db3"), True),
+        (("take_0.db3", "take_2.db3"), False),
+    ):
+        other = tmp_path / "-".join(names)
+        other.mkdir()
+        for name in names:
+            (other / name).write_bytes((folder / "left.mcap").read_bytes())
+        assert (storage(other) is not None) == is_one
 
 
 def test_missing_split_and_wrong_counts_are_losses(tmp_path: Path) -> None:
