@@ -14,11 +14,14 @@ from mcap.reader import make_reader
 
 from mediaref_tools.commands.export import command
 from mediaref_tools.conversion.conversion import convert
+from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.dataset.opening import open_dataset
 from mediaref_tools.errors import DatasetError, FrameError, OutputError, TopicError
-from mediaref_tools.export.foxglove import SCHEMAS, VIDEO
+from mediaref_tools.export.foxglove import IMAGE, SCHEMAS, VIDEO
 from mediaref_tools.export.playlog import export_mcap
+from mediaref_tools.plugins import open_log
 from mediaref_tools.sample import frame_number, numbered_topic, write_log
+from tests.smalllogs import CONTAINERS, camera, log_of, others
 
 START_NS = 1_700_000_000_000_000_000
 TIMES_NS = [START_NS + 33_000_001 * number for number in range(40)]
@@ -149,3 +152,58 @@ def test_command_says_what_it_wrote(folder: Path, tmp_path: Path) -> None:
     assert again.exit_code == 3, again.output
     assert "before the first key frame" in again.output
     assert CliRunner().invoke(command, [*arguments, "--every", "2"]).exit_code == 2
+
+
+def test_av1_keeps_its_sequence_header_on_key_frames(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "log.mcap", "mcap", numbered_topic("/cam", TIMES_NS, size=(96, 128)))
+    convert(log, tmp_path / "dataset", settings=Settings(codec="av1"))
+    with open_dataset(tmp_path / "dataset") as dataset:
+        export_mcap(dataset, tmp_path / "out.mcap")
+        keys = [number for number, is_key in enumerate(dataset["/cam"].keyframes) if is_key]
+    found = written(tmp_path / "out.mcap")
+    assert {one[2][4] for one in found} == {b"av1"}
+    assert numbers(found) == list(range(40))
+    assert numbers(found[keys[1] :]) == list(range(keys[1], 40))
+
+
+@pytest.mark.parametrize("codec", ["copy", "lossless"])
+def test_files_are_handed_on_and_depth_is_left_out(tmp_path: Path, codec: Any) -> None:
+    messages = numbered_topic("/cam", TIMES_NS, size=(96, 128), encoding="jpeg")
+    messages += numbered_topic("/depth", TIMES_NS, size=(96, 128), encoding="16UC1")
+    convert(write_log(tmp_path / "log.mcap", "mcap", messages), tmp_path / "dataset", settings=Settings(codec=codec))
+    with open_dataset(tmp_path / "dataset") as dataset:
+        report = export_mcap(dataset, tmp_path / "out.mcap")
+    with (tmp_path / "out.mcap").open("rb") as stream:
+        images = [
+            fields(message.data)
+            for schema, _, message in make_reader(stream).iter_messages()
+            if schema is not None and schema.name == IMAGE
+        ]
+    sources = [message.body.data.tobytes() for message in messages if message.topic == "/cam"]
+    assert [image[2] for image in images] == sources
+    assert {image[3] for image in images} == {b"jpeg"}
+    assert [(one.topic, one.frames) for one in report.left_out] == [("/depth", 40)]
+    assert "ffv1" in report.left_out[0].reason
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_all_other_messages_are_the_logs_own(tmp_path: Path, container: Any) -> None:
+    log = log_of(tmp_path, container, [*camera(count=12), *others()])
+    convert(log, tmp_path / "dataset")
+    with open_dataset(tmp_path / "dataset") as dataset:
+        report = export_mcap(dataset, tmp_path / "out.mcap")
+        pictures = set(dataset)
+    with open_log(log) as reader:
+        wanted = sorted(
+            (one.channel.topic, one.log_time_ns, one.publish_time_ns or one.log_time_ns, bytes(one.data))
+            for one in reader.messages()
+            if one.channel.topic not in pictures
+        )
+    with open_log(tmp_path / "out.mcap") as reader:
+        found = sorted(
+            (one.channel.topic, one.log_time_ns, one.publish_time_ns or one.log_time_ns, bytes(one.data))
+            for one in reader.messages()
+            if one.channel.topic not in pictures
+        )
+    assert found == wanted
+    assert report.copied >= len(wanted) > 30
