@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "check": "Refuse logs that still hold their pictures, before a commit.",
     "verify": "Prove that every reference of a dataset shows its frame.",
     "play": "Watch a dataset, a log or a video, frame by frame.",
-    "export": "Write a dataset's frames out as image files.",
+    "export": "Write a dataset out as image files, or as MCAP with video.",
     "restore": "Make the log again that a dataset was made of.",
     "converters": "List the installed converters.",
 }
