@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from mediaref_tools.errors import DatasetError, MediaError
 from mediaref_tools.media.packets import Packets
+from mediaref_tools.media.trust import inside
 
 __all__ = ["FORMS", "PacketSource"]
 
@@ -40,6 +41,7 @@ class PacketSource:
 
         Raises:
             DatasetError: The segment can't be read, or has no such frame.
+            TrustError: The uri leads out of the dataset.
         """
         if uri != self._uri:
             self._open(uri)
@@ -49,7 +51,7 @@ class PacketSource:
 
     def _open(self, uri: str) -> None:
         """Segments are short, so one is held whole."""
-        path = self._folder / uri
+        path = inside(self._folder, uri)
         self._found = {}
         try:
             with closing(Packets(path, str(path))) as opened:

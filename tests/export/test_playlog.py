@@ -16,9 +16,10 @@ from mediaref_tools.commands.export import command
 from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.dataset.manifest import Settings
 from mediaref_tools.dataset.opening import open_dataset
-from mediaref_tools.errors import DatasetError, FrameError, OutputError, TopicError
+from mediaref_tools.errors import DatasetError, FrameError, OutputError, TopicError, TrustError
 from mediaref_tools.export.foxglove import IMAGE, SCHEMAS, VIDEO
 from mediaref_tools.export.playlog import export_mcap
+from mediaref_tools.export.remuxing import PacketSource
 from mediaref_tools.plugins import open_log
 from mediaref_tools.sample import frame_number, numbered_topic, write_log
 from tests.smalllogs import CONTAINERS, camera, log_of, others
@@ -152,6 +153,12 @@ def test_command_says_what_it_wrote(folder: Path, tmp_path: Path) -> None:
     assert again.exit_code == 3, again.output
     assert "before the first key frame" in again.output
     assert CliRunner().invoke(command, [*arguments, "--every", "2"]).exit_code == 2
+
+
+def test_follows_no_reference_out_of_the_dataset(folder: Path) -> None:
+    for uri in ("../log.mcap", "/etc/passwd", "media/../../log.mcap"):
+        with pytest.raises(TrustError):
+            PacketSource(folder).packet(uri, 0)
 
 
 def test_av1_keeps_its_sequence_header_on_key_frames(tmp_path: Path) -> None:
