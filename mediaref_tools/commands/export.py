@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -85,31 +85,19 @@ def command(
     if to == "mcap" and (every, format_, quality) != (1, "png", 95):
         raise click.UsageError("--every, --format and --quality are of --to frames alone")
     with open_dataset(dataset, allow=allow, exact_colours=True) as opened:
-        start_ns, stop_ns = _time_ns(opened, start, "--start"), _time_ns(opened, stop, "--stop")
+        asked: dict[str, Any] = {
+            "topics": topics or ("*",),
+            "start_ns": _time_ns(opened, start, "--start"),
+            "stop_ns": _time_ns(opened, stop, "--stop"),
+            "overwrite": overwrite,
+        }
         with progress_bar(quiet=quiet) as on_progress:
             if to == "mcap":
-                made = export_mcap(
-                    opened,
-                    out,
-                    topics=topics or ("*",),
-                    start_ns=start_ns,
-                    stop_ns=stop_ns,
-                    overwrite=overwrite,
-                    on_progress=on_progress,
-                )
+                made = export_mcap(opened, out, on_progress=on_progress, **asked)
                 _end_mcap(made, as_json=as_json, quiet=quiet)
                 return
             report = export_frames(
-                opened,
-                out,
-                topics=topics or ("*",),
-                format=format_,
-                quality=quality,
-                start_ns=start_ns,
-                stop_ns=stop_ns,
-                stride=every,
-                overwrite=overwrite,
-                on_progress=on_progress,
+                opened, out, format=format_, quality=quality, stride=every, on_progress=on_progress, **asked
             )
     if as_json:
         echo_json(report)

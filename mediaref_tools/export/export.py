@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mediaref_tools.dataset.dataset import Dataset
 from mediaref_tools.dataset.layout import topic_folder
 from mediaref_tools.errors import FrameError, MediarefError, OutputError
+from mediaref_tools.export.guard import refuse_taken
 from mediaref_tools.export.imagefolder import TABLE, Format, ImageFolder, ImageWriter
 from mediaref_tools.progress import OnProgress, Progress, no_progress
 from mediaref_tools.selection import select
@@ -99,10 +100,10 @@ def export_frames(
     _refuse_inside(dataset.path, out)
     staging = Staging(out, maker="export")
     if not os.path.lexists(staging.folder):  # one that was killed may have to put the old export back first
-        _refuse_taken(out, overwrite)
+        refuse_taken(out, overwrite, _is_export)
     try:
         with staging, ImageWriter(format, quality) as writer:
-            _refuse_taken(out, overwrite)
+            refuse_taken(out, overwrite, _is_export)
             staging.clear()
             staging.new.mkdir()
             folders: dict[str, ImageFolder] = {}
@@ -149,14 +150,6 @@ def _refuse_inside(dataset: Path | str, out: Path) -> None:
         raise OutputError(f"an export can't go into its dataset, or around it: choose another folder: {out}")
 
 
-def _refuse_taken(out: Path, overwrite: bool) -> None:
-    if os.path.lexists(out):
-        if not overwrite:
-            raise OutputError(f"output exists: choose another, or --overwrite it: {out}")
-        if out.is_symlink() or not out.is_dir() or not _is_export(out):
-            raise OutputError(f"only an earlier export may be overwritten, and this is none: {out}")
-
-
-def _is_export(folder: Path) -> bool:
-    """Whether all that a folder holds is what an export put there."""
-    return all((entry / TABLE).is_file() for entry in folder.iterdir())
+def _is_export(out: Path) -> bool:
+    """Whether it is a folder, and all that it holds is what an export put there."""
+    return out.is_dir() and all((entry / TABLE).is_file() for entry in out.iterdir())

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mediaref_tools.dataset.dataset import Dataset
 from mediaref_tools.errors import FrameError, MediarefError, OutputError
 from mediaref_tools.export.foxglove import IMAGE, SCHEMAS, VIDEO, image_message, video_message
+from mediaref_tools.export.guard import refuse_taken
 from mediaref_tools.export.remuxing import FORMS, PacketSource
 from mediaref_tools.log import NOTE, Channel, Message, Record
 from mediaref_tools.media.datauri import DataURI
@@ -95,10 +96,10 @@ def export_mcap(
         raise OutputError(f"an export can't go into its dataset: choose another place: {out}")
     staging = Staging(out, maker="export")
     if not os.path.lexists(staging.folder):
-        _refuse_taken(out, overwrite)
+        refuse_taken(out, overwrite, _is_export)
     try:
         with staging, open_log(dataset.path / log) as reader:
-            _refuse_taken(out, overwrite)
+            refuse_taken(out, overwrite, _is_export)
             staging.clear()
             total = sum(one.messages for one in reader.stats().values())
             with staging.new.open("xb") as stream:
@@ -227,15 +228,8 @@ class _Author:
         return self._schemas[key]
 
 
-def _refuse_taken(out: Path, overwrite: bool) -> None:
-    if not os.path.lexists(out):
-        return
-    if not overwrite:
-        raise OutputError(f"output exists: choose another, or --overwrite it: {out}")
-    if out.is_symlink() or not out.is_file() or not _is_export(out):
-        raise OutputError(f"only an earlier export may be overwritten, and this is none: {out}")
-
-
-def _is_export(path: Path) -> bool:
-    with path.open("rb") as stream:
+def _is_export(out: Path) -> bool:
+    if not out.is_file():
+        return False
+    with out.open("rb") as stream:
         return _LIBRARY.encode() in stream.read(128)
