@@ -8,18 +8,16 @@ from typing import Any
 
 from rosbags.rosbag1 import Writer, WriterError
 
-from mediaref_tools.errors import LogError, OutputError
-from mediaref_tools.log import Channel, Loss, Message
+from mediaref_tools.log import Channel
 
-from ..messages.transcoding import Transcoder
+from ..messages.rosauthor import RosAuthor
 from ..rosbag2.qos import is_latched
-from ..storage.omissions import Omissions
 from ..storage.scratch import flush
 
 __all__ = ["Rosbag1Author"]
 
 
-class Rosbag1Author:
+class Rosbag1Author(RosAuthor):
     """Writes a bag; see `mediaref_tools.restorable.Author`.
 
     Raises:
@@ -27,11 +25,10 @@ class Rosbag1Author:
         OutputError: `out` is taken, or can't be written.
     """
 
+    _failures = (OSError, WriterError)
+
     def __init__(self, out: Path, channels: Sequence[Channel]) -> None:
-        self._out = out
-        self._transcoder = Transcoder(channels, "ros1")
-        self._omissions = Omissions()
-        self._connections: dict[int, Any] = {}
+        super().__init__(out, channels, "ros1")
         try:
             self._writer = Writer(out)
             self._writer.open()
@@ -51,31 +48,8 @@ class Rosbag1Author:
                 self._connections[channel.id] = known[key]
                 if "offered_qos_profiles" in channel.attributes:
                     self._omissions.note("QoS", "offered QoS profiles, of which latching alone has a place in ROS 1")
-        except (OSError, WriterError) as error:
-            raise OutputError(f"log can't be written: {error}: {out}") from error
-
-    @property
-    def losses(self) -> Sequence[Loss]:
-        """What a bag has no place for."""
-        return self._omissions.losses
-
-    def add(self, message: Message) -> bytes | memoryview | None:
-        """Write a message as ROS 1 bytes; one that can't be is left out, and a loss.
-
-        Raises:
-            OutputError: It can't be written.
-        """
-        try:
-            data = self._transcoder.data(message)
-        except LogError as error:
-            self._omissions.leave(message, error)
-            return None
-        self._omissions.look(message, keeps_publish=False, keeps_sequence=False)
-        try:
-            self._writer.write(self._connections[message.channel.id], message.log_time_ns, data)
-        except (OSError, WriterError) as error:
-            raise OutputError(f"log can't be written: {error}: {self._out}") from error
-        return data
+        except self._failures as error:
+            raise self._unwritten(error) from error
 
     def commit(self) -> None:
         """Write the index, and close.
@@ -86,8 +60,8 @@ class Rosbag1Author:
         try:
             self._writer.close()
             flush(self._out)
-        except (OSError, WriterError) as error:
-            raise OutputError(f"log can't be written: {error}: {self._out}") from error
+        except self._failures as error:
+            raise self._unwritten(error) from error
 
     def abort(self) -> None:
         """Close without finishing. Never raises."""

@@ -8,11 +8,9 @@ from typing import Any
 
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
-from mediaref_tools.errors import LogError, OutputError
-from mediaref_tools.log import Channel, Loss, Message
+from mediaref_tools.log import Channel
 
-from ..messages.transcoding import Transcoder
-from ..storage.omissions import Omissions
+from ..messages.rosauthor import RosAuthor
 from ..storage.scratch import flush
 from .qos import profiles
 
@@ -21,7 +19,7 @@ __all__ = ["Rosbag2Author"]
 _VERSION = 8  # of metadata.yaml: what every ROS 2 that is in use can read
 
 
-class Rosbag2Author:
+class Rosbag2Author(RosAuthor):
     """Writes a folder; see `mediaref_tools.restorable.Author`.
 
     Raises:
@@ -29,11 +27,10 @@ class Rosbag2Author:
         OutputError: `out` is taken, or can't be written.
     """
 
+    _failures = (OSError, WriterError)
+
     def __init__(self, out: Path, channels: Sequence[Channel]) -> None:
-        self._out = out
-        self._transcoder = Transcoder(channels, "cdr")
-        self._omissions = Omissions()
-        self._connections: dict[int, Any] = {}
+        super().__init__(out, channels, "cdr")
         try:
             self._writer = Writer(out, version=_VERSION, storage_plugin=StoragePlugin.SQLITE3)
             self._writer.open()
@@ -48,31 +45,8 @@ class Rosbag2Author:
                 self._connections[channel.id] = known[key]
                 if channel.encoding == "ros1":
                     self._omissions.note("ROS 1", "connections' callerid, and the seq of their messages' headers")
-        except (OSError, WriterError) as error:
-            raise OutputError(f"log can't be written: {error}: {out}") from error
-
-    @property
-    def losses(self) -> Sequence[Loss]:
-        """What a rosbag2 folder has no place for."""
-        return self._omissions.losses
-
-    def add(self, message: Message) -> bytes | memoryview | None:
-        """Write a message as CDR; one that can't be is left out, and a loss.
-
-        Raises:
-            OutputError: It can't be written.
-        """
-        try:
-            data = self._transcoder.data(message)
-        except LogError as error:
-            self._omissions.leave(message, error)
-            return None
-        self._omissions.look(message, keeps_publish=False, keeps_sequence=False)
-        try:
-            self._writer.write(self._connections[message.channel.id], message.log_time_ns, data)
-        except (OSError, WriterError) as error:
-            raise OutputError(f"log can't be written: {error}: {self._out}") from error
-        return data
+        except self._failures as error:
+            raise self._unwritten(error) from error
 
     def commit(self) -> None:
         """Write `metadata.yaml`, and close.
@@ -84,8 +58,8 @@ class Rosbag2Author:
             self._writer.close()
             for path in [*self._out.iterdir(), self._out]:
                 flush(path)
-        except (OSError, WriterError) as error:
-            raise OutputError(f"log can't be written: {error}: {self._out}") from error
+        except self._failures as error:
+            raise self._unwritten(error) from error
 
     def abort(self) -> None:
         """Close without finishing. Never raises."""
