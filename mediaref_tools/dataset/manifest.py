@@ -201,6 +201,11 @@ class Segment(_Model):
     bytes: int
     sha256: str
 
+    @property
+    def holds_files(self) -> bool:
+        """Whether its packets are image files as they were."""
+        return self.codec in ("mjpeg", "png")
+
 
 class SourceChannel(_Model):
     """One of a topic's channels, as the source declared it; see `mediaref_tools.log.Channel`."""

@@ -119,7 +119,7 @@ def check(
             table,
             entry.topic,
             settings.policy(entry.topic),
-            copies=[segment.uri for segment in entry.segments if segment.codec in ("mjpeg", "png")],
+            copies=[segment.uri for segment in entry.segments if segment.holds_files],
             threads=share(threads, len(manifest.topics)),
             with_ssim=source is not None and settings.min_ssim is not None,
         )

@@ -87,7 +87,7 @@ class TopicPictures:
         segment = self._segments.get(row.uri)
         if segment is None:
             raise DatasetError(f"a row names a segment that the manifest does not list: {row.uri}")
-        if segment.codec in ("mjpeg", "png"):
+        if segment.holds_files:
             return RestoredImage(replace(image, data=read_bytes(self._dataset, row)), "identical")
         frame = self._frame(row)
         lossless = segment.codec == "ffv1" and not (self._policy.debayer and _is_mosaic(row))

@@ -259,7 +259,7 @@ def _planes(dataset: Dataset) -> set[str]:
             (one.pixel_format, one.color_range) in (("yuvj420p", "full"), ("yuv420p", "full"))
             and one.color_space == "bt601"
             and one.width % 2 == one.height % 2 == 0
-            and one.codec not in ("mjpeg", "png")
+            and not one.holds_files
             for one in entry.segments
         )
     }
