@@ -6,6 +6,7 @@ __all__ = [
     "change",
     "count",
     "duration",
+    "encodable",
     "one_line",
     "percent",
     "plural",
@@ -22,6 +23,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def encodable(name: str) -> str:
+    """A name as text that can be encoded: systems and containers give bytes that are not UTF-8 as surrogates."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def one_line(text: str) -> str:

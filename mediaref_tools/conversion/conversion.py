@@ -21,6 +21,7 @@ from mediaref_tools.errors import ProofError
 from mediaref_tools.lanes import cores
 from mediaref_tools.log import NOTE, Channel, LogReader
 from mediaref_tools.pixels.transport import channels_are_swapped
+from mediaref_tools.plaintext import encodable
 from mediaref_tools.plugins import open_log
 from mediaref_tools.progress import OnProgress, no_progress
 from mediaref_tools.proof.verification import Findings, check
@@ -158,22 +159,16 @@ def _entry(planned: TopicPlan, ledger: Ledger, reader: LogReader) -> TopicEntry:
 
 
 def _declared(channel: Channel) -> SourceChannel:
+    # What JSON can't hold is left out: the rewritten log has it all the same.
+    told = {key: value for key, value in channel.attributes.items() if encodable(key + value) == key + value}
+    told.pop(NOTE, None)
     return SourceChannel(
         type=channel.type,
         encoding=channel.encoding,
         definition=base64.b64encode(channel.definition).decode(),
-        attributes={key: value for key, value in channel.attributes.items() if key != NOTE and _is_text(key + value)},
+        attributes=told,
         images=channel.role == "image",
     )
-
-
-def _is_text(value: str) -> bool:
-    """Whether JSON can hold it: containers give bytes that are not UTF-8 as surrogates."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False  # the rewritten log has it all the same
-    return True
 
 
 def _warnings(reader: LogReader, todo: Plan, topics: Sequence[TopicEntry]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mediaref_tools.dataset.manifest import Settings, Tool
 from mediaref_tools.errors import LogError
+from mediaref_tools.plaintext import encodable
 
 __all__ = ["Digest", "Identity", "SourceFile", "this_tool"]
 
@@ -55,7 +56,7 @@ class Identity(_Model):
         return cls(
             tool=this_tool(),
             settings=settings,
-            source=_text(source.resolve().name),
+            source=encodable(source.resolve().name),
             files=tuple(_listing(source)),
             threads=threads,
         )
@@ -99,16 +100,11 @@ def _version(tool: Tool) -> str:
     return f"{tool.name} {tool.version} with PyAV {tool.av} and libavcodec {tool.libavcodec}"
 
 
-def _text(name: str) -> str:
-    """A file's name as text that can be encoded."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _listing(source: Path) -> Iterator[SourceFile]:
     try:
         for path in _files(source):
             status = path.stat()
-            name = "" if path == source else _text(path.relative_to(source).as_posix())
+            name = "" if path == source else encodable(path.relative_to(source).as_posix())
             yield SourceFile(name=name, bytes=status.st_size, mtime_ns=status.st_mtime_ns)
     except OSError as error:
         raise LogError(f"log can't be read: {error.strerror or error}: {source}") from error

@@ -19,6 +19,7 @@ from mediaref_tools.pixels.depth import is_depth
 from mediaref_tools.pixels.encodings import layout
 from mediaref_tools.pixels.picture import FileBytes, PixelDecoder
 from mediaref_tools.pixels.transport import is_zstd, peek_zstd
+from mediaref_tools.plaintext import encodable
 from mediaref_tools.report import KeptTopic
 from mediaref_tools.segments.segment import SegmentWriter
 from mediaref_tools.selection import select
@@ -70,7 +71,7 @@ class Plan(NamedTuple):
         """Those that can't, or are not to."""
         return tuple(
             KeptTopic(
-                topic=_printable(one.topic),
+                topic=encodable(one.topic),
                 reason=one.reason,
                 messages=one.messages,
                 asked=one.asked,
@@ -111,7 +112,7 @@ def plan(log: LogReader, settings: Settings, scratch: Path) -> Plan:
             types[channel.topic] = channel.type
             verdicts[channel.topic] = _Verdict("", None, f"messages of type {channel.type} are not handled")
     for name in types:
-        if _printable(name) != name:  # it could be written neither to the frames table nor to the manifest
+        if encodable(name) != name:  # it could be written neither to the frames table nor to the manifest
             verdicts[name] = _Verdict("", None, "the topic's name is not UTF-8")
     topic_of = {channel.id: channel.topic for channel in log.channels}
     wanted = {channel.id for channel in log.channels if channel.role in ("image", "unsupported")}
@@ -137,11 +138,6 @@ def _of(
     verdict: _Verdict, messages: int, size: int
 ) -> tuple[str, int, int, str | None, str, bool, bool, CameraPlan | None]:
     return verdict.encoding, messages, size, *verdict[1:]
-
-
-def _printable(name: str) -> str:
-    """A topic's name as text that can be encoded: containers give bytes that are not UTF-8 as surrogates."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _survey(log: LogReader, names: set[str], settings: Settings, scratch: Path) -> Mapping[str, _Verdict]:

@@ -13,6 +13,7 @@ from mediaref_tools.errors import EncodeError, OutputError
 from mediaref_tools.segments.file import SegmentFile, abandon, create, finish, in_microseconds, read_back
 from mediaref_tools.segments.processor import x264_processor
 from mediaref_tools.segments.scheduling import leave_realtime
+from mediaref_tools.segments.tuning import TUNINGS
 
 __all__ = ["Encoding", "SegmentWriter", "Shape"]
 
@@ -28,7 +29,7 @@ class Encoding(NamedTuple):
 
     Attributes:
         b_frames: Between two others at most, h264 only; none is a reference, so that a reader can leave them out.
-        preset: The encoder's own name for how much it tries.
+        preset: The encoder's own name for how much it tries; "" for the default's.
         params: More for the encoder, as `x264-params` or `svtav1-params` have it.
     """
 
@@ -173,12 +174,12 @@ _ENCODERS = {"h264": "libx264", "av1": "libsvtav1", "ffv1": "ffv1"}
 
 
 def _options(encoding: Encoding) -> dict[str, str]:
-    crf = str(encoding.crf)
+    if encoding.codec == "ffv1":
+        return {"level": "3", "slices": "4", "slicecrc": "1"}
+    crf, preset = str(encoding.crf), encoding.preset or TUNINGS["play"][encoding.codec].preset
     more = f":{encoding.params}" if encoding.params else ""
     if encoding.codec == "h264":
         # force-cfr: rate control looks at frame order, not at irregular durations. It leaves the times alone.
         params = f"scenecut=0:force-cfr=1:b-pyramid=none{x264_processor()}{more}"
-        return {"preset": encoding.preset or "veryfast", "crf": crf, "x264-params": params}
-    if encoding.codec == "ffv1":
-        return {"level": "3", "slices": "4", "slicecrc": "1"}
-    return {"preset": encoding.preset or "9", "crf": crf, "svtav1-params": f"lp={encoding.threads}{more}"}
+        return {"preset": preset, "crf": crf, "x264-params": params}
+    return {"preset": preset, "crf": crf, "svtav1-params": f"lp={encoding.threads}{more}"}
