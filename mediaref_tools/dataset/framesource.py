@@ -19,7 +19,7 @@ from mediaref_tools.dataset.looks import Facts, Look
 from mediaref_tools.dataset.pictures import PictureReader
 from mediaref_tools.dataset.rendering import Renderer
 from mediaref_tools.dataset.segmentfiles import Part, SegmentFiles
-from mediaref_tools.dataset.stored import Stored
+from mediaref_tools.dataset.stored import Stored, packet_type
 from mediaref_tools.errors import DatasetError, FrameError, ImageError, MediaError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.media.crew import Crew, Tools
@@ -179,20 +179,18 @@ class SegmentSource:
             if segment < 0:
                 for index in run.tolist():
                     embedded = DataURI.from_uri(self._index.uris[index])
-                    yield Stored(embedded.mimetype, embedded.decoded_data)
+                    is_file = embedded.mimetype.startswith("image/")  # a camera's packet can't be shown
+                    yield Stored(embedded.mimetype, embedded.decoded_data) if is_file else None
                 continue
             entry, table = self._index.entry.segments[segment], self._table(segment)
-            padded = (entry.width, entry.height) != (entry.coded_width, entry.coded_height)
-            is_file = holds_files(entry)
-            if not is_file and (padded or bool((np.diff(table.shown) <= 0).any())):
+            kind = packet_type(entry, table)
+            if kind is None:
                 yield from repeat(None, len(run))
                 continue
-            codec = "jpeg" if entry.codec == "mjpeg" else entry.codec
-            kind = f"{'image' if is_file else 'video'}/{codec}"
             with self._open(segment) as file:
                 for number in np.searchsorted(members[segment], run).tolist():
                     data = file.read(int(table.offset[number]), int(table.size[number]))
-                    yield Stored(kind, data, b"" if is_file else table.coding.extradata)
+                    yield Stored(kind, data, table.coding.extradata)
 
     def _open(self, segment: int) -> PacketReader:
         return self._files.open(self._index.entry.segments[segment])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from typing import Any, Final, NamedTuple
 
 from mediaref_tools.errors import LogError
-from mediaref_tools.log import LogReader
+from mediaref_tools.log import Channel, LogReader
 
-__all__ = ["Number", "numbers"]
+__all__ = ["Number", "number_topics", "numbers"]
 
 _PLAIN: Final = frozenset(
     f"std_msgs/msg/{name}"
@@ -53,29 +52,24 @@ _READ: Final[dict[str, Callable[[Any], list[tuple[str, float]]]]] = {
 }
 
 
-def numbers(log: LogReader, topics: Sequence[str], start_ns: int | None) -> Iterator[Number]:
-    """The numbers of a log's ROS messages `std_msgs` (one number), `sensor_msgs/Imu` and `JointState`.
+def number_topics(log: LogReader) -> set[str]:
+    """Topics of ROS messages `std_msgs` of one number, `sensor_msgs/Imu` and `JointState`."""
+    return {channel.topic for channel in log.channels if _kind(channel) is not None}
+
+
+def numbers(log: LogReader, topics: Collection[str], start_ns: int | None) -> Iterator[Number]:
+    """The numbers of some topics' messages, in log-time order.
 
     Args:
         log: Open.
-        topics: Globs.
-        start_ns: The first log time.
+        topics: Of `number_topics`.
+        start_ns: The first log time; None is the log's own.
 
     Raises:
         LogError: A message is not what its type says.
     """
-    types = {
-        channel.id: _ros2_name(channel.type)
-        for channel in log.channels
-        if channel.encoding in ("ros1", "cdr")
-        and _ros2_name(channel.type) in _READ
-        and any(fnmatchcase(channel.topic, glob) for glob in topics)
-    }
-    names = {channel.topic for channel in log.channels if channel.id in types}
-    if not names:
-        return
-    for message in log.messages(names, start_ns=start_ns):
-        kind = types.get(message.channel.id)
+    for message in log.messages(topics, start_ns=start_ns) if topics else ():
+        kind = _kind(message.channel)
         if kind is None:
             continue
         try:
@@ -85,6 +79,12 @@ def numbers(log: LogReader, topics: Sequence[str], start_ns: int | None) -> Iter
                 f"message at {message.log_time_ns} ns on {message.channel.topic} is no {kind}: {error}"
             ) from error
         yield Number(message.channel.topic, message.log_time_ns, values)
+
+
+def _kind(channel: Channel) -> str | None:
+    """The type of a channel's messages, as ROS 2 spells it, where they are numbers."""
+    name = _ros2_name(channel.type)
+    return name if channel.encoding in ("ros1", "cdr") and name in _READ else None
 
 
 @cache
