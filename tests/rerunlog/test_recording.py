@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from mediaref_tools.conversion.conversion import convert
 from mediaref_tools.dataset.manifest import Settings, TopicCodec
 from mediaref_tools.dataset.playable import open_playable
 from mediaref_tools.errors import ExtraError, MediarefError, OutputError, TopicError
-from mediaref_tools.rerunlog.app import environment
+from mediaref_tools.rerunlog.app import environment, show_recording
 from mediaref_tools.rerunlog.recording import TIMELINE, save_rerun
 from mediaref_tools.sample import START_NS, SampleMessage, frame_number, make_sample
 
@@ -173,7 +174,7 @@ def test_what_is_there_stays(dataset: Path, tmp_path: Path) -> None:
 def test_without_rerun_one_sentence_says_how_to_get_it(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "rerun", None)
+    monkeypatch.setitem(sys.modules, "rerun", None)
     with open_playable(dataset) as opened, pytest.raises(ExtraError, match=r"pip install 'mediaref-tools\[rerun\]'"):
         save_rerun(opened, tmp_path / "x.rrd")
     assert not list(tmp_path.iterdir())
@@ -181,3 +182,20 @@ def test_without_rerun_one_sentence_says_how_to_get_it(
 
 def test_the_viewer_reports_nothing() -> None:
     assert environment({"FORCE_RERUN_ANALYTICS": "1", "HOME": "/x"}) == {"HOME": "/x", "CI": "true"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for the viewer is a shell script")
+def test_the_viewer_listens_on_loopback_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = tmp_path / "rerun"
+    viewer.write_text(f'#!/bin/sh\necho "$CI $*" > {tmp_path}/told\nexit $(cat {tmp_path}/code)\n')
+    viewer.chmod(0o755)
+    (tmp_path / "code").write_text("0")
+    package = SimpleNamespace(__file__=str(tmp_path / "__init__.py"))
+    monkeypatch.setitem(sys.modules, "rerun_cli", package)
+    show_recording(tmp_path / "x.rrd", window=True)
+    told = (tmp_path / "told").read_text()
+    assert told == f"true --bind 127.0.0.1 --port 0 {tmp_path}/x.rrd\n"
+    (tmp_path / "code").write_text("3")
+    with pytest.raises(OutputError, match="exit code 3"):
+        show_recording(tmp_path / "x.rrd", window=False)
+    assert "--bind 127.0.0.1 --port 0 --web-viewer --web-viewer-port 0" in (tmp_path / "told").read_text()
