@@ -61,6 +61,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "viewer.view.view",
         "viewer.view.Viewer",
         "dataset.playable.open_playable",
+        "rerunlog.recording.save_rerun",
+        "rerunlog.recording.RerunReport",
+        "rerunlog.recording.LeftOut",
     ),
     "Other libraries": (
         "hf.MediaRefFeature",

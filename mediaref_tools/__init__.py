@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mediaref_tools.progress import Progress
     from mediaref_tools.proof.verification import verify
     from mediaref_tools.report import Report, VerifyReport
+    from mediaref_tools.rerunlog.recording import RerunReport, save_rerun
     from mediaref_tools.restoring.report import RestoredTopic, RestoreReport
     from mediaref_tools.restoring.restoration import restore
     from mediaref_tools.viewer.view import Viewer, view
@@ -49,6 +50,7 @@ __all__ = [
     "MediarefError",
     "Progress",
     "Report",
+    "RerunReport",
     "RestoreReport",
     "RestoredTopic",
     "Settings",
@@ -73,6 +75,7 @@ __all__ = [
     "open_episode",
     "open_playable",
     "restore",
+    "save_rerun",
     "to_refs",
     "verify",
     "view",
@@ -108,6 +111,8 @@ _WHERE = {
     "RestoreReport": "restoring.report",
     "RestoredTopic": "restoring.report",
     "restore": "restoring.restoration",
+    "RerunReport": "rerunlog.recording",
+    "save_rerun": "rerunlog.recording",
     "Settings": "dataset.manifest",
     "Topic": "dataset.topic",
     "VerifyReport": "report",

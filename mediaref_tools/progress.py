@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 __all__ = ["Meter", "OnProgress", "Progress", "Stage", "no_progress"]
 
 
-Stage = Literal["encode", "prove", "verify", "export", "restore", "batch"]
+Stage = Literal["encode", "prove", "verify", "export", "restore", "batch", "rerun"]
 
 
 class Progress(NamedTuple):

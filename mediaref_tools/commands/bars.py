@@ -90,7 +90,9 @@ class Pace:
             parts.append(f"{count(last.done)} of {count(last.total or 0)} logs")
         if elapsed_s > 0 and done > 0:
             if last.stage != "batch":
-                parts.append(f"{count(round(done / elapsed_s))} {'frames' if last.stage == 'export' else 'msg'}/s")
+                parts.append(
+                    f"{count(round(done / elapsed_s))} {'frames' if last.stage in ('export', 'rerun') else 'msg'}/s"
+                )
             if last.bytes_in > first.bytes_in:
                 parts.append(f"{size(round((last.bytes_in - first.bytes_in) / elapsed_s))}/s")
             if last.total is not None and last.total > last.done:

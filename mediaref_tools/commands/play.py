@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from mediaref_tools.commands.params import PATH, allow_option, topic_option
+from mediaref_tools.commands.params import PATH, allow_option, overwrite_option, topic_option
 from mediaref_tools.plaintext import printable
 
 __all__ = ["command"]
@@ -58,6 +58,9 @@ class _Speed(_ParamType):
     type=PATH,
     help="The log that the dataset was made from, to compare frames with. [default: its name and size, beside it]",
 )
+@click.option("--rerun", is_flag=True, help="Show it in Rerun's viewer: pip install 'mediaref-tools[rerun]'.")
+@click.option("--save", metavar="FILE", type=PATH, help="With --rerun: write a recording (.rrd), and open nothing.")
+@overwrite_option("Replace the recording that is there.")
 @topic_option("Play topics that match; may be given several times.")
 @click.option("--at", "at", metavar="TIME", help="Begin there.")
 @click.option(
@@ -85,6 +88,9 @@ def command(
     port: int | None,
     host: str | None,
     against: Path | None,
+    rerun: bool,
+    save: Path | None,
+    overwrite: bool,
     topics: tuple[str, ...],
     at: str | None,
     frames: int | None,
@@ -108,6 +114,15 @@ def command(
     serve = no_browser or port is not None or host is not None or against is not None
     if terminal and serve:
         raise click.UsageError("--terminal serves no page: leave out --no-browser, --port, --host and --against.")
+    if rerun and (terminal or serve or frames is not None or loop):
+        raise click.UsageError("--rerun goes with --save, --overwrite, --topic, --at and --allow alone.")
+    if not rerun and save is not None:
+        raise click.UsageError("--save writes a recording of Rerun's: add --rerun.")
+    if overwrite and save is None:
+        raise click.UsageError("--overwrite replaces what --save FILE names: add that.")
+    if rerun:
+        _rerun(path, topics, at, allow, save, overwrite)
+        return
     if not terminal and (serve or (frames is None and _browser_is_there())):
         _serve(path, topics, at, allow, against, host or "127.0.0.1", port or 0, browser=not no_browser)
         return
@@ -121,6 +136,42 @@ def command(
         start_ns = opened.start_ns
         time_ns = _time_ns(at, start_ns)
         play(chosen, start_ns=start_ns, time_ns=time_ns, frames=frames, speed=speed, loop=loop, color=color)
+
+
+def _rerun(
+    path: Path, topics: tuple[str, ...], at: str | None, allow: tuple[str, ...], save: Path | None, overwrite: bool
+) -> None:
+    """Write a recording, or show one that is thrown away after."""
+    from tempfile import TemporaryDirectory
+
+    from mediaref_tools.commands.bars import progress_bar
+    from mediaref_tools.dataset.playable import open_playable
+    from mediaref_tools.rerunlog.app import show_recording
+    from mediaref_tools.rerunlog.recording import save_rerun
+    from mediaref_tools.viewer.browser import can_open
+
+    with TemporaryDirectory(prefix="mediaref-") as folder:
+        out = save or Path(folder) / "recording.rrd"
+        with open_playable(path, allow=allow) as opened:
+            start_ns = _time_ns(at, opened.start_ns)
+            with progress_bar(quiet=False) as on_progress:
+                report = save_rerun(
+                    opened,
+                    out,
+                    topics=topics or ("*",),
+                    start_ns=start_ns,
+                    overwrite=overwrite,
+                    on_progress=on_progress,
+                )
+        for topic, left_out, reason in report.left_out:
+            click.echo(f"left out: {left_out} frames of {printable(topic)}: {printable(reason)}", err=True)
+        if save is not None:
+            click.echo(f"recorded: {report.frames} frames, {report.numbers} messages: {printable(str(save))}")
+            return
+        try:
+            show_recording(out, window=can_open(os.environ))
+        except KeyboardInterrupt:
+            click.echo()
 
 
 def _time_ns(at: str | None, start_ns: int) -> int | None:

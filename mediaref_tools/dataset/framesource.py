@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol, cast
 
 import av
@@ -18,6 +19,7 @@ from mediaref_tools.dataset.looks import Facts, Look
 from mediaref_tools.dataset.pictures import PictureReader
 from mediaref_tools.dataset.rendering import Renderer
 from mediaref_tools.dataset.segmentfiles import Part, SegmentFiles
+from mediaref_tools.dataset.stored import Stored, packet_type
 from mediaref_tools.errors import DatasetError, FrameError, ImageError, MediaError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.media.crew import Crew, Tools
@@ -53,6 +55,14 @@ class FrameSource(Protocol):
 
         Raises:
             MediarefError: One can't be decoded.
+        """
+        ...
+
+    def stored(self, indices: NDArray[np.int64]) -> Iterator[Stored | None]:
+        """The bytes of frames, ascending: None where they can't be shown by themselves, each at its own time.
+
+        Raises:
+            MediarefError: They can't be read.
         """
         ...
 
@@ -159,6 +169,29 @@ class SegmentSource:
                 f"{self._index.entry.topic} frame {wanted.place} is damaged: {error}: {self._files.name}"
             ) from error
 
+    def stored(self, indices: NDArray[np.int64]) -> Iterator[Stored | None]:
+        """As `FrameSource.stored`: None too for what is padded, or stored in another order than it is shown in."""
+        segments, members = self._index.places
+        chosen = segments[indices]
+        # Runs of one segment: it is opened once for each.
+        for run in np.split(indices, np.flatnonzero(np.diff(chosen)) + 1):
+            segment = int(segments[run[0]]) if len(run) else -1
+            if segment < 0:
+                for index in run.tolist():
+                    embedded = DataURI.from_uri(self._index.uris[index])
+                    is_file = embedded.mimetype.startswith("image/")  # a camera's packet can't be shown
+                    yield Stored(embedded.mimetype, embedded.decoded_data) if is_file else None
+                continue
+            entry, table = self._index.entry.segments[segment], self._table(segment)
+            kind = packet_type(entry, table)
+            if kind is None:
+                yield from repeat(None, len(run))
+                continue
+            with self._open(segment) as file:
+                for number in np.searchsorted(members[segment], run).tolist():
+                    data = file.read(int(table.offset[number]), int(table.size[number]))
+                    yield Stored(kind, data, table.coding.extradata)
+
     def _open(self, segment: int) -> PacketReader:
         return self._files.open(self._index.entry.segments[segment])
 
@@ -241,6 +274,10 @@ class MediaSource:
                     self._put(int(indices[mine[position]]), frame.data, outs[mine[position]])
             except FrameError as error:
                 raise FrameError(f"{self._topic}: {error}") from error
+
+    def stored(self, indices: NDArray[np.int64]) -> Iterator[Stored | None]:
+        """As `FrameSource.stored`: None, whatever references of others name."""
+        return repeat(None, len(indices))
 
     def sizes(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """(len(indices), 2) int64: height and width; each media is opened once."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mediaref_tools.dataset.frameindex import NO_STAMP
 from mediaref_tools.dataset.looks import Facts, Look
 from mediaref_tools.dataset.pictures import PictureReader, picture_facts, picture_size
+from mediaref_tools.dataset.stored import Stored
 from mediaref_tools.errors import DatasetError, FrameError, ImageError, MediarefError
 from mediaref_tools.image import ImageValue
 from mediaref_tools.log import LogReader, Message, OpenOptions
@@ -194,18 +195,34 @@ class KeptSource:
     def _decode(
         self, indices: NDArray[np.int64], outs: Sequence[NDArray[Any]], look: Look, sizes: NDArray[np.int64]
     ) -> None:
-        times = self._index.log_times_ns
         for index, out, (height, width) in zip(indices.tolist(), outs, sizes.tolist(), strict=True):
-            time_ns = int(times[index])
-            before = index - int(np.searchsorted(times, time_ns, side="left"))
-            messages = self._kept.images(self._topic, time_ns, time_ns + 1)
-            message = next((message for at, message in enumerate(messages) if at == before), None)
-            if message is None:
-                raise DatasetError(f"log has no image {index} of {self._topic} any more: {self._kept.path}")
             try:
-                self._pictures.into(self._kept.log.image(message), look, out, (height, width))
+                self._pictures.into(self._image(index), look, out, (height, width))
             except ImageError as error:
                 raise FrameError(f"{self._topic} frame {index} of the log can't be decoded: {error}") from error
+
+    def stored(self, indices: NDArray[np.int64]) -> Iterator[Stored | None]:
+        """As `FrameSource.stored`: image files alone."""
+        for index in indices.tolist():
+            with self._kept.lock:
+                try:
+                    image = self._image(index)
+                except ImageError as error:
+                    raise FrameError(f"{self._topic} frame {index} of the log can't be read: {error}") from error
+                is_file = image.kind == "file" and image.media_type.startswith("image/")
+                data = bytes(image.data) if is_file else b""
+            yield Stored(image.media_type, data) if is_file else None
+
+    def _image(self, index: int) -> ImageValue:
+        """A frame's image; whoever asks holds the log's lock."""
+        times = self._index.log_times_ns
+        time_ns = int(times[index])
+        before = index - int(np.searchsorted(times, time_ns, side="left"))
+        messages = self._kept.images(self._topic, time_ns, time_ns + 1)
+        message = next((message for at, message in enumerate(messages) if at == before), None)
+        if message is None:
+            raise DatasetError(f"log has no image {index} of {self._topic} any more: {self._kept.path}")
+        return self._kept.log.image(message)
 
     def close(self) -> None:
         """Nothing of its own stays open."""

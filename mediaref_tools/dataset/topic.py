@@ -16,6 +16,7 @@ from mediaref_tools.dataset.looks import Facts, Look, PixelFormat, wanted_look
 from mediaref_tools.dataset.prefetch import prefetched
 from mediaref_tools.dataset.refs import Refs
 from mediaref_tools.dataset.request import fitting, integers
+from mediaref_tools.dataset.stored import Stored
 from mediaref_tools.errors import FrameError
 from mediaref_tools.pixels.raster import check_size
 
@@ -276,6 +277,18 @@ class Topic:
             data[at] = data[firsts[copies[at]]]
         refs = tuple(self.refs[at] for at in chosen.tolist()) if len(self.refs) else ()
         return FrameBatch(data, chosen, self.log_times_ns[chosen], self.pts_ns[chosen], refs)
+
+    def stored(self, indices: ArrayLike) -> Iterator[Stored | None]:
+        """The bytes that frames are stored as, in order of index: image files, or packets of video.
+
+        None stands for a frame whose bytes can't be shown by themselves: raw pixels, video that is padded or has
+        B-frames, whatever references of others name. Decode it instead.
+
+        Raises:
+            FrameError: There is no such frame.
+            MediarefError: While it is iterated over: the bytes can't be read.
+        """
+        return self._source.stored(np.unique(self._wanted(indices)))
 
     def _size(self, chosen: NDArray[np.int64]) -> tuple[int, int]:
         """Height and width of the pictures of a batch; (0, 0) where it is empty."""

@@ -184,3 +184,44 @@ def test_the_library_behind_it_needs_neither_click_nor_rich() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--save", "x.rrd"], "add --rerun"),
+        (["--rerun", "--overwrite"], "add that"),
+        (["--rerun", "--terminal"], "goes with"),
+        (["--rerun", "--port", "0"], "goes with"),
+    ],
+)
+def test_rerun_wrong_usage(mediaref: Run, sample_dataset: Path, arguments: list[str], said: str) -> None:
+    done = mediaref("play", sample_dataset, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_rerun_that_is_not_installed(mediaref: Run, sample_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "rerun.py").write_text("raise ImportError('No module named rerun')\n")
+    out = tmp_path / "x.rrd"
+    done = mediaref("play", sample_dataset, "--rerun", "--save", out, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "pip install 'mediaref-tools[rerun]'" in done.stderr
+    assert not out.exists()
+
+
+def test_rerun_saves_a_recording_once(mediaref: Run, sample_dataset: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rerun", reason="rerun-sdk, 170 MB, is not installed: pip install -e '.[rerun]'")
+    out = tmp_path / "x.rrd"
+    done = mediaref("play", sample_dataset, "--rerun", "--save", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("recorded: ")
+    content = out.read_bytes()
+    assert content.startswith(b"RRF2")
+    done = mediaref("play", sample_dataset, "--rerun", "--save", out)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--overwrite" in done.stderr
+    assert out.read_bytes() == content
+    done = mediaref("play", sample_dataset, "--rerun", "--save", tmp_path / "none" / "x.rrd")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.rrd"]
